@@ -1,0 +1,159 @@
+//! Which interrupts the Distributor forwards to each CPU interface, the highest of them, and the level of the lines.
+//!
+//! This is a cache of what [`State`](crate::State) implies, kept so that no access scans a thousand interrupts.
+//! **Invariant**, whenever no call into the GIC is under way, for each CPU that exists:
+//!
+//! * bit `intid` of `forwarded` is set if and only if [`Gic::is_forwarded`] says so; bit `w` of `words` if and only if
+//!   word `w` of it isn't zero; and that CPU's bit of `forwarded_to[intid]` is the same as bit `intid` of `forwarded`;
+//! * `highest` is the interrupt of the highest priority in `forwarded`, of several the one with the lowest INTID;
+//! * `lines` is what [`Gic::signal`] says.
+//!
+//! So everything that changes an interrupt calls [`Gic::forward`] for it, everything that changes a CPU interface marks
+//! that CPU `stale`, and [`Gic::settle`] ends every such call.
+
+use crate::interrupt::{Group, Interrupt};
+use crate::{Gic, Lines, MAX_INTERRUPTS, PRIVATE};
+
+const WORDS: usize = MAX_INTERRUPTS.div_ceil(32);
+
+/// What the Distributor offers one CPU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Forwarding {
+    pub(crate) forwarded: [u32; WORDS],
+    pub(crate) words: u32,
+    pub(crate) highest: Option<u16>,
+    pub(crate) lines: Lines,
+}
+
+impl Forwarding {
+    pub(crate) const EMPTY: Forwarding =
+        Forwarding { forwarded: [0; WORDS], words: 0, highest: None, lines: Lines { irq: false, fiq: false } };
+
+    fn toggle(&mut self, intid: usize) {
+        let word = intid / 32;
+        self.forwarded[word] ^= 1 << (intid % 32);
+        self.words = self.words & !(1 << word) | u32::from(self.forwarded[word] != 0) << word;
+    }
+}
+
+/// The numbers of the bits set in `bits`, lowest first.
+pub(crate) fn ones(mut bits: u32) -> impl Iterator<Item = usize> {
+    core::iter::from_fn(move || {
+        let bit = (bits != 0).then(|| bits.trailing_zeros() as usize);
+        bits &= bits.wrapping_sub(1);
+        bit
+    })
+}
+
+impl Gic {
+    /// The CPUs that an interrupt goes to: `[GICv2/4.3.12]` for SPIs.
+    fn targets(&self, cpu: usize, intid: usize, interrupt: &Interrupt) -> u8 {
+        if intid < PRIVATE {
+            1 << cpu
+        } else if self.cpus() == 1 {
+            // "In a uniprocessor implementation, all interrupts target the one processor."
+            1
+        } else {
+            interrupt.targets
+        }
+    }
+
+    /// The CPUs that the Distributor forwards the interrupt to: if it is deliverable and its group is enabled in
+    /// GICD_CTLR, its targets. This is the condition in HighestPriorityPendingInterrupt(), where the group enables are
+    /// applied before prioritization (IGNORE_GROUP_ENABLE is FALSE).
+    fn forwards_to(&self, cpu: usize, intid: usize) -> u8 {
+        let interrupt = self.state.distributor.interrupt(cpu, intid);
+        if interrupt.is_deliverable() && self.state.distributor.group_enabled(interrupt.group) {
+            self.targets(cpu, intid, interrupt)
+        } else {
+            0
+        }
+    }
+
+    pub(crate) fn is_forwarded(&self, cpu: usize, intid: usize) -> bool {
+        self.forwards_to(cpu, intid) & 1 << cpu != 0
+    }
+
+    /// One interrupt has changed: brings its bits up to date. `cpu` tells whose it is if it is an SGI or PPI.
+    pub(crate) fn forward(&mut self, cpu: usize, intid: usize) {
+        let owners = if intid < PRIVATE { 1 << cpu } else { self.cpu_mask() };
+        let is = self.forwards_to(cpu, intid);
+        let was = self.forwarded_to[intid] & owners;
+        // Even where it was and still is forwarded, its priority or group may have changed.
+        self.stale |= was | is;
+        self.forwarded_to[intid] ^= was ^ is;
+        for cpu in ones((was ^ is).into()) {
+            self.forwarding[cpu].toggle(intid);
+        }
+    }
+
+    /// Everything may have changed.
+    pub(crate) fn forward_all(&mut self) {
+        for cpu in 0..self.cpus() {
+            for intid in 0..self.interrupts() {
+                self.forward(cpu, intid);
+            }
+        }
+        self.stale = self.cpu_mask();
+    }
+
+    /// HighestPriorityPendingInterrupt(): of the forwarded interrupts the one of the highest priority; of several the one
+    /// with the lowest INTID (choice).
+    fn find_highest(&self, cpu: usize) -> Option<u16> {
+        let forwarding = &self.forwarding[cpu];
+        let mut highest = None;
+        let mut highest_priority = u16::MAX;
+        for word in ones(forwarding.words) {
+            for bit in ones(forwarding.forwarded[word]) {
+                let intid = word * 32 + bit;
+                let priority = u16::from(self.state.distributor.interrupt(cpu, intid).priority);
+                if priority < highest_priority {
+                    (highest, highest_priority) = (Some(intid as u16), priority);
+                }
+            }
+        }
+        highest
+    }
+
+    /// The lines that the CPU interface drives, if `highest` is what the Distributor offers it: **the** predicate for
+    /// "deliverable now".
+    ///
+    /// UpdateExceptionState() and GenerateExceptions(): its priority is higher than GICC_PMR, its group priority is
+    /// higher than the running priority, and its group is enabled in GICC_CTLR. The group enable comes last, so an
+    /// interrupt of a group that is disabled here hides every lower one.
+    pub(crate) fn signal(&self, cpu: usize, highest: Option<u16>) -> Lines {
+        let Some(intid) = highest else { return Lines::default() };
+        let interrupt = self.state.distributor.interrupt(cpu, usize::from(intid));
+        let cpu_interface = &self.state.cpu_interfaces[cpu];
+        let is_signalled = cpu_interface.accepts(interrupt);
+        let is_fiq = interrupt.group == Group::Zero && cpu_interface.fiq_enabled();
+        Lines { irq: is_signalled && !is_fiq, fiq: is_signalled && is_fiq }
+    }
+
+    /// The interrupt that the CPU interface signals now.
+    pub(crate) fn signalled(&self, cpu: usize) -> Option<usize> {
+        let Forwarding { lines, highest, .. } = self.forwarding[cpu];
+        if lines.irq || lines.fiq { highest.map(usize::from) } else { None }
+    }
+
+    /// Brings `highest` and `lines` of every stale CPU up to date, and notes whose lines have moved.
+    #[inline]
+    pub(crate) fn settle(&mut self) {
+        if self.stale != 0 {
+            self.settle_stale();
+        }
+    }
+
+    fn settle_stale(&mut self) {
+        for cpu in ones(core::mem::take(&mut self.stale).into()) {
+            let highest = self.find_highest(cpu);
+            let lines = self.signal(cpu, highest);
+            let forwarding = &mut self.forwarding[cpu];
+            forwarding.highest = highest;
+            if forwarding.lines != lines {
+                forwarding.lines = lines;
+                self.changed |= 1 << cpu;
+            }
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! The `vtick` command line. On anything but arm64 Linux it lists and explains; running takes KVM.
+
+mod bench;
+mod select;
+mod test;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Exit status: all checks held, or everything was measured.
+const OK: u8 = 0;
+/// Exit status: a check is violated, or interrupts were lost.
+const VIOLATED: u8 = 1;
+/// Exit status: it could not be run; one line says why.
+const CANNOT_RUN: u8 = 2;
+/// Exit status of `--plan`: the arguments ask for something that needs no host, and it is done.
+const NOTHING_TO_RUN: u8 = 3;
+
+/// Validates and measures KVM/arm64's userspace interrupt controller mode.
+#[derive(Parser)]
+#[command(name = "vtick", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Check the kernel's contract with userspace, clause by clause.
+    Test(test::TestArgs),
+    /// Measure timer-interrupt latency.
+    Bench(bench::BenchArgs),
+}
+
+/// What every run can be told.
+#[derive(Args)]
+struct RunArgs {
+    /// Write the whole record of the run to this file, as JSON.
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Check the arguments and run nothing. Exit status 0: there is something to run; 3: there is not, all is said.
+    #[arg(long, hide = true)]
+    plan: bool,
+}
+
+/// What a command came to.
+enum Done {
+    /// It ran; whether all was well.
+    Ran(bool),
+    /// It was asked for something that needs no run.
+    Said,
+    /// There is something to run, but this was to plan alone.
+    Planned,
+}
+
+/// Runs the command line.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(e) => {
+            // Help and version are no errors.
+            let _ = e.print();
+            let planned = std::env::args().any(|arg| arg == "--plan");
+            return match (e.use_stderr(), planned) {
+                (true, _) => CANNOT_RUN.into(),
+                (false, true) => NOTHING_TO_RUN.into(),
+                (false, false) => OK.into(),
+            };
+        }
+    };
+    let (done, plan) = match cli.command {
+        Command::Test(args) => (test::run(&args), args.run.plan),
+        Command::Bench(args) => (bench::run(&args), args.run.plan),
+    };
+    match done {
+        Ok(Done::Ran(true) | Done::Planned) => OK.into(),
+        Ok(Done::Said) if plan => NOTHING_TO_RUN.into(),
+        Ok(Done::Said) => OK.into(),
+        Ok(Done::Ran(false)) => VIOLATED.into(),
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            CANNOT_RUN.into()
+        }
+    }
+}
+
+/// Where the record goes: opened before the work, so that a bad path costs nothing.
+struct Output(Option<(PathBuf, std::fs::File)>);
+
+impl Output {
+    fn open(path: Option<&Path>) -> anyhow::Result<Output> {
+        let Some(path) = path else { return Ok(Output(None)) };
+        // Not truncated yet: an earlier record is replaced only by a later one.
+        match std::fs::OpenOptions::new().create(true).truncate(false).write(true).open(path) {
+            Ok(file) => Ok(Output(Some((path.to_owned(), file)))),
+            Err(e) => anyhow::bail!("--output {}: {e}", path.display()),
+        }
+    }
+
+    fn write(&mut self, record: &crate::report::Record) -> anyhow::Result<()> {
+        use std::io::Write;
+        let Some((path, file)) = &mut self.0 else { return Ok(()) };
+        let json = record.to_json();
+        let written = file.set_len(0).and_then(|()| file.write_all(json.as_bytes()));
+        written.map_err(|e| anyhow::anyhow!("--output {}: {e}", path.display()))
+    }
+}

@@ -1,0 +1,60 @@
+//! Picking things by name.
+
+/// The items whose name is, or else contains, one of `wanted`; all if nothing is wanted. An unknown name is an error
+/// that shows near ones.
+pub(super) fn select<T>(
+    what: &str,
+    items: impl Iterator<Item = T>,
+    name: impl Fn(&T) -> &str,
+    wanted: &[String],
+) -> anyhow::Result<Vec<T>> {
+    let items: Vec<T> = items.collect();
+    if wanted.is_empty() {
+        return Ok(items);
+    }
+    let mut chosen = vec![false; items.len()];
+    for pattern in wanted {
+        let exact = items.iter().position(|item| name(item) == pattern);
+        let matching: Vec<usize> = match exact {
+            Some(index) => vec![index],
+            None => (0..items.len()).filter(|&index| name(&items[index]).contains(pattern.as_str())).collect(),
+        };
+        if matching.is_empty() {
+            anyhow::bail!("there is no {what} {pattern}; {}", near(pattern, items.iter().map(&name)));
+        }
+        matching.into_iter().for_each(|index| chosen[index] = true);
+    }
+    Ok(items.into_iter().zip(chosen).filter_map(|(item, chosen)| chosen.then_some(item)).collect())
+}
+
+fn near<'a>(pattern: &str, names: impl Iterator<Item = &'a str>) -> String {
+    let mut scored: Vec<(f64, &str)> = names.map(|name| (strsim::jaro_winkler(pattern, name), name)).collect();
+    scored.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let near: Vec<&str> = scored.iter().take(3).filter(|(score, _)| *score > 0.6).map(|(_, name)| *name).collect();
+    if near.is_empty() { "--list shows them all".to_owned() } else { format!("near are: {}", near.join(", ")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NAMES: [&str; 3] = ["wfi-wakes-masked", "wfi-wakes-unmasked", "masked-timer"];
+
+    fn pick(wanted: &[&str]) -> anyhow::Result<Vec<&'static str>> {
+        let wanted: Vec<String> = wanted.iter().map(ToString::to_string).collect();
+        select("check", NAMES.into_iter(), |name| name, &wanted)
+    }
+
+    #[test]
+    fn an_exact_name_is_that_one_alone_and_a_part_of_names_is_all_that_have_it() {
+        assert_eq!(pick(&["wfi-wakes-masked"]).unwrap(), ["wfi-wakes-masked"]);
+        assert_eq!(pick(&["wfi"]).unwrap(), ["wfi-wakes-masked", "wfi-wakes-unmasked"]);
+        assert_eq!(pick(&[]).unwrap().len(), 3);
+    }
+
+    #[test]
+    fn an_unknown_name_is_refused_with_near_ones() {
+        let error = pick(&["wfi-wake-maskd"]).unwrap_err().to_string();
+        assert!(error.starts_with("there is no check wfi-wake-maskd; near are: wfi-wakes-masked"), "{error}");
+    }
+}

@@ -1,0 +1,130 @@
+//! A check, and what can be said of it when it has run.
+
+use serde::Serialize;
+
+use super::{Clause, Program, Transcript};
+use crate::report::CheckRecord;
+
+/// A named claim about KVM: a program for the guest, and what its transcript must show.
+pub struct Check {
+    /// The claim as a name: lower case, words joined by `-`.
+    pub name: &'static str,
+    /// The clause it exercises.
+    pub clause: Clause,
+    /// The claim as a sentence that can be false.
+    pub claim: &'static str,
+    /// The kind of fault it would catch.
+    pub catches: &'static str,
+    /// Writes the program and returns what judges its transcript.
+    pub program: fn(&mut Program) -> Judge,
+}
+
+/// What judges a transcript.
+pub type Judge = Box<dyn Fn(&Transcript) -> Judged>;
+
+/// Held, with a sentence of evidence, or why not.
+pub type Judged = Result<String, Unheld>;
+
+/// Why a claim is not held.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unheld {
+    /// The transcript shows otherwise.
+    Violated(String),
+    /// The claim could not be put to the test.
+    NotExercised(String),
+}
+
+/// Makes a judge of a closure.
+pub fn judge(judge: impl Fn(&Transcript) -> Judged + 'static) -> Judge {
+    Box::new(judge)
+}
+
+/// The claim is violated: `reason` gives both what was seen and what was due.
+pub fn violated<T>(reason: impl Into<String>) -> Result<T, Unheld> {
+    Err(Unheld::Violated(reason.into()))
+}
+
+/// The claim could not be put to the test, for this reason.
+pub fn not_exercised<T>(reason: impl Into<String>) -> Result<T, Unheld> {
+    Err(Unheld::NotExercised(reason.into()))
+}
+
+/// Three words for a check's result, never blurred.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// The transcript shows the claim.
+    Held,
+    /// The transcript shows that the claim is false.
+    Violated,
+    /// The claim could not be put to the test.
+    NotExercised,
+}
+
+impl std::fmt::Display for Verdict {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            Verdict::Held => "held",
+            Verdict::Violated => "violated",
+            Verdict::NotExercised => "not exercised",
+        })
+    }
+}
+
+/// A verdict with its one sentence of reason.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Judgement {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// Why.
+    pub reason: String,
+}
+
+impl From<Judged> for Judgement {
+    fn from(judged: Judged) -> Judgement {
+        let (verdict, reason) = match judged {
+            Ok(reason) => (Verdict::Held, reason),
+            Err(Unheld::Violated(reason)) => (Verdict::Violated, reason),
+            Err(Unheld::NotExercised(reason)) => (Verdict::NotExercised, reason),
+        };
+        Judgement { verdict, reason }
+    }
+}
+
+impl Check {
+    /// The check's program for a machine whose counter runs at `cntfrq` Hz, and its judge.
+    pub fn build(&self, cntfrq: u64) -> (Program, Judge) {
+        let mut program = Program::new(cntfrq);
+        let judge = (self.program)(&mut program);
+        (program, judge)
+    }
+
+    /// Judges a transcript of the check's program. A vCPU that did not come to the end of its program has violated
+    /// the claim, whatever it was, unless the program says that it may not end.
+    pub fn judge(&self, program: &Program, judge: &Judge, transcript: &Transcript) -> Judgement {
+        let ended = if program.setup.may_not_end { Ok(()) } else { super::diagnosis::all_ended(transcript) };
+        ended.and_then(|()| judge(transcript)).into()
+    }
+}
+
+/// Builds a check's program, has `execute` run it, and judges the transcript. A check that could not be run at all has
+/// no verdict on the kernel: that error ends the run.
+pub fn run<E>(
+    check: &'static Check,
+    cntfrq: u64,
+    execute: impl FnOnce(&Program) -> Result<Transcript, E>,
+) -> Result<CheckRecord, E> {
+    let (program, judge) = check.build(cntfrq);
+    let transcript = execute(&program)?;
+    let judgement = check.judge(&program, &judge, &transcript);
+    let violated = judgement.verdict == Verdict::Violated;
+    Ok(CheckRecord {
+        name: check.name,
+        clause: check.clause,
+        claim: check.claim,
+        cause: if violated { super::cause::recognise(&transcript) } else { None },
+        judgement,
+        timeline: transcript.timeline(&program),
+        transcript: Some(transcript),
+    })
+}

@@ -1,0 +1,136 @@
+//! The clauses of the contract. Tags: `[KVM-API/8.9]`, `[KVM-API/4.25]`: Linux, Documentation/virt/kvm/api.rst,
+//! KVM_CAP_ARM_USER_IRQ and KVM_IRQ_LINE; `[ARM]`: Arm ARM DDI 0487, D12 (the Generic Timer).
+
+use serde::Serialize;
+
+/// A clause of the contract between KVM and a VMM that emulates the interrupt controller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[expect(missing_docs, reason = "text() says what each clause says")]
+pub enum Clause {
+    C1,
+    C2,
+    C3,
+    C4,
+    C5,
+    C6,
+    C7,
+    C8,
+    C9,
+    C10,
+    C11,
+    C12,
+    C13,
+    C14,
+}
+
+impl Clause {
+    /// All clauses, in order.
+    pub const ALL: [Clause; 14] = [
+        Clause::C1,
+        Clause::C2,
+        Clause::C3,
+        Clause::C4,
+        Clause::C5,
+        Clause::C6,
+        Clause::C7,
+        Clause::C8,
+        Clause::C9,
+        Clause::C10,
+        Clause::C11,
+        Clause::C12,
+        Clause::C13,
+        Clause::C14,
+    ];
+
+    /// One word for the clause.
+    pub fn title(self) -> &'static str {
+        match self {
+            Clause::C1 => "discovery",
+            Clause::C2 => "scope",
+            Clause::C3 => "truth",
+            Clause::C4 => "notice",
+            Clause::C5 => "any exit",
+            Clause::C6 => "quiet",
+            Clause::C7 => "always there",
+            Clause::C8 => "lines",
+            Clause::C9 => "vCPU addressing",
+            Clause::C10 => "timer semantics",
+            Clause::C11 => "sleep",
+            Clause::C12 => "state",
+            Clause::C13 => "neighbours",
+            Clause::C14 => "PMU",
+        }
+    }
+
+    /// What the clause says.
+    pub fn text(self) -> &'static str {
+        match self {
+            Clause::C1 => {
+                "KVM_CHECK_EXTENSION(KVM_CAP_ARM_USER_IRQ) is positive where the mode is supported; the number is a \
+                 version that says which bits may appear (1: vtimer, ptimer and PMU)."
+            }
+            Clause::C2 => "The level field speaks for VMs without an in-kernel irqchip alone.",
+            Clause::C3 => {
+                "On every return to userspace the field holds the true output level of each device, whatever the \
+                 exit reason."
+            }
+            Clause::C4 => {
+                "After a level changes, rising or falling, KVM_RUN returns at least once before guest code runs on."
+            }
+            Clause::C5 => "That return may be of any kind: a change coalesces with an exit that happens anyway.",
+            Clause::C6 => {
+                "No return without a cause: a level that stays high and that userspace ignores makes no stream of \
+                 exits, and the guest makes progress."
+            }
+            Clause::C7 => "The field is valid whatever kvm_valid_regs and kvm_dirty_regs say.",
+            Clause::C8 => {
+                "KVM_IRQ_LINE of type CPU drives the vCPU's IRQ (0) and FIQ (1) inputs, level in, level out; it wakes \
+                 a halted vCPU and kicks a running one; bad ids are refused."
+            }
+            Clause::C9 => "KVM_IRQ_LINE finds the vCPU it names, beyond 255 through vcpu2_index.",
+            Clause::C10 => {
+                "A timer's output is ENABLE && !IMASK && counter >= CVAL, for the virtual and the physical timer; all \
+                 vCPUs share one counter."
+            }
+            Clause::C11 => {
+                "WFI ends when a timer, the PMU or KVM_IRQ_LINE asserts its output, with interrupts masked or not; \
+                 the return that ends it carries the level."
+            }
+            Clause::C12 => {
+                "Reading and writing timer registers through ONE_REG, initialising a vCPU again and moving its thread \
+                 to another host CPU lose nothing and invent nothing."
+            }
+            Clause::C13 => "Such a VM does no harm to its neighbours or its host.",
+            Clause::C14 => "The PMU's overflow output is a level like the timers'.",
+        }
+    }
+
+    /// Where the clause comes from.
+    pub fn source(self) -> &'static str {
+        match self {
+            Clause::C8 | Clause::C9 => "[KVM-API/4.25] KVM_IRQ_LINE",
+            Clause::C10 => "[ARM] operation of the CompareValue view of the timers",
+            Clause::C11 => "[ARM] WFI wake-up events; [KVM-API/8.9]",
+            Clause::C12 => "[KVM-API] KVM_SET_ONE_REG, KVM_ARM_VCPU_INIT; [KVM-API/8.9]",
+            Clause::C13 => "commit d60d8b64280c; CVE-2024-53195",
+            _ => "[KVM-API/8.9] KVM_CAP_ARM_USER_IRQ",
+        }
+    }
+}
+
+impl std::fmt::Display for Clause {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{self:?}")
+    }
+}
+
+impl std::str::FromStr for Clause {
+    type Err = String;
+
+    fn from_str(s: &str) -> Result<Clause, String> {
+        Clause::ALL
+            .into_iter()
+            .find(|c| c.to_string().eq_ignore_ascii_case(s) || c.title() == s)
+            .ok_or_else(|| format!("there is no clause {s}; the clauses are C1 to C14"))
+    }
+}

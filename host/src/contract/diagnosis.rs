@@ -1,0 +1,87 @@
+//! What a vCPU was doing when it did not come to the end of its program.
+
+use super::check::{Unheld, violated};
+use super::transcript::{Ending, Stopped, Transcript};
+use crate::lines::Levels;
+
+/// CNTV_CTL_EL0.{ENABLE, IMASK} (Arm ARM DDI 0487, D24: CNTV_CTL_EL0).
+const ENABLE: u64 = 1 << 0;
+const IMASK: u64 = 1 << 1;
+
+/// That every vCPU came to the end of its program; otherwise what the first that did not was doing.
+pub(super) fn all_ended(transcript: &Transcript) -> Result<(), Unheld> {
+    match transcript.endings.iter().enumerate().find(|(_, ending)| **ending != Ending::Done) {
+        None => Ok(()),
+        Some((vcpu, ending)) => violated(format!("vCPU {vcpu}: {}", diagnose(ending))),
+    }
+}
+
+/// How a vCPU ended, as a sentence.
+pub fn diagnose(ending: &Ending) -> String {
+    match ending {
+        Ending::Done => "came to its end".to_owned(),
+        Ending::Stopped(stopped) => diagnose_stopped(stopped),
+        Ending::Exception { vector, esr, elr, far } => format!(
+            "unexpected exception in the guest at {elr}: vector {vector:#x}, ESR_EL1 {esr:#x}, FAR_EL1 {far:#x}"
+        ),
+        Ending::Panic { message } => format!("the guest panicked: {message}"),
+        Ending::Failed { exit, pc } => format!("KVM_RUN ended with {exit}, guest at {pc}"),
+    }
+}
+
+fn diagnose_stopped(s: &Stopped) -> String {
+    let place = if s.in_wfi { "guest asleep in WFI at PC" } else { "guest did not end, stopped at PC" };
+    format!("{place} {}, {}", s.symbol, timer(s))
+}
+
+/// The virtual timer's story: whether its output is due, since when, and whether it was reported.
+fn timer(s: &Stopped) -> String {
+    if s.cntv_ctl & ENABLE == 0 {
+        return "virtual timer off".to_owned();
+    }
+    if s.cntv_ctl & IMASK != 0 {
+        return "virtual timer masked (IMASK)".to_owned();
+    }
+    let late = s.cntvct.wrapping_sub(s.cntv_cval) as i64;
+    if late < 0 {
+        return format!("virtual timer due in {} ticks", -late);
+    }
+    let reported = if s.levels.contains(Levels::VTIMER) { "level reported" } else { "level never reported" };
+    format!("virtual timer expired {late} ticks ago, {reported}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stopped() -> Stopped {
+        Stopped {
+            at: 0,
+            pc: 0x4008_1234,
+            symbol: "0x40081234 (litmus::wfi+0x8)".to_owned(),
+            in_wfi: true,
+            pstate: 0x3c5,
+            cntv_ctl: 5,
+            cntv_cval: 1000,
+            cntvct: 5000,
+            levels: Levels::NONE,
+        }
+    }
+
+    #[test]
+    fn a_guest_that_sleeps_past_its_deadline_is_named_with_place_lateness_and_level() {
+        assert_eq!(
+            diagnose_stopped(&stopped()),
+            "guest asleep in WFI at PC 0x40081234 (litmus::wfi+0x8), virtual timer expired 4000 ticks ago, level never \
+             reported"
+        );
+    }
+
+    #[test]
+    fn a_timer_that_is_off_masked_or_not_due_is_not_blamed() {
+        let with = |ctl, cval| timer(&Stopped { cntv_ctl: ctl, cntv_cval: cval, ..stopped() });
+        assert_eq!(with(0, 1000), "virtual timer off");
+        assert_eq!(with(3, 1000), "virtual timer masked (IMASK)");
+        assert_eq!(with(1, 6000), "virtual timer due in 1000 ticks");
+    }
+}

@@ -1,0 +1,19 @@
+//! The contract of the userspace-irqchip mode, clause by clause, and the checks that exercise it.
+//!
+//! A check is a short program for the guest and what its transcript must show, written together ([`checks`]). Nothing
+//! here touches KVM: programs are built, rendered and judged on any machine; `crate::kvm` runs them.
+
+mod cause;
+mod check;
+pub mod checks;
+mod clause;
+mod diagnosis;
+mod program;
+mod transcript;
+
+pub use cause::Cause;
+pub use check::{Check, Judge, Judged, Judgement, Unheld, Verdict, judge, not_exercised, run, violated};
+pub use clause::Clause;
+pub use diagnosis::diagnose;
+pub use program::{Action, ActionRef, Program, Setup, Step, Value};
+pub use transcript::{Ending, Event, GuestRecord, Return, Stopped, Transcript};

@@ -1,0 +1,262 @@
+//! From levels to lines: the one place where a change of `device_irq_level` becomes a GIC input, and a GIC output a
+//! CPU line.
+//!
+//! Every vCPU's thread calls in here after each return of KVM_RUN. The GIC's lock is held for the update alone, never
+//! over a system call. A second lock per vCPU keeps the order of its KVM_IRQ_LINE calls: whoever holds it looks the
+//! wanted level up again, so the last call always says what the GIC says.
+//!
+//! Lock order: `driven[n]`, then `gic`.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use vtick_abi::layout::{GICC_BASE, GICC_SIZE, GICD_BASE, GICD_SIZE, MAX_VCPUS};
+use vtick_gic::{Gic, Lines};
+
+use crate::lines::{INTIDS, Levels, Line, Routing};
+
+/// SPIs of the GIC: enough for the devices of QEMU's `virt` machine.
+const SPIS: usize = 224;
+
+/// An access to one of the GIC's frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Access {
+    frame: Frame,
+    offset: u64,
+    len: usize,
+    /// What is written; `None`: a read.
+    write: Option<u32>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Frame {
+    Distributor,
+    CpuInterface,
+}
+
+impl Access {
+    /// The access at a guest physical address, if that lies in a frame of the GIC. `write` is the value written.
+    #[inline]
+    pub fn at(address: u64, len: u8, write: Option<u64>) -> Option<Access> {
+        let (frame, offset) = if (GICC_BASE..GICC_BASE + GICC_SIZE).contains(&address) {
+            (Frame::CpuInterface, address - GICC_BASE)
+        } else if (GICD_BASE..GICD_BASE + GICD_SIZE).contains(&address) {
+            (Frame::Distributor, address - GICD_BASE)
+        } else {
+            return None;
+        };
+        Some(Access { frame, offset, len: usize::from(len), write: write.map(|value| value as u32) })
+    }
+}
+
+/// The interrupt controller of a VM, or the wire that stands in for it, and the lines it drives.
+pub struct Controller {
+    routing: Routing,
+    gic: Mutex<Gic>,
+    driven: [Mutex<Lines>; MAX_VCPUS],
+}
+
+impl Controller {
+    /// A controller for `vcpus` vCPUs, all lines low.
+    ///
+    /// # Panics
+    /// Unless `vcpus` is 1 to 8.
+    pub fn new(vcpus: usize, routing: Routing) -> Controller {
+        let gic = Gic::new(vcpus, SPIS).expect("1 to 8 vCPUs");
+        Controller { routing, gic: Mutex::new(gic), driven: Default::default() }
+    }
+
+    /// Takes in what a return of KVM_RUN on `cpu` reported and did: levels first, then the access, as the guest has
+    /// it. `seen` is what this vCPU's thread last passed in. Returns what a read answers, and the CPUs whose lines
+    /// are to be [`settled`](Controller::settle).
+    #[inline]
+    pub fn update(&self, cpu: usize, seen: &mut Levels, levels: Levels, access: Option<Access>) -> (u64, u8) {
+        let changed = seen.0 ^ levels.0;
+        match self.routing {
+            Routing::Gic if changed != 0 || access.is_some() => {
+                let mut gic = lock(&self.gic);
+                if changed != 0 {
+                    for (device, intid) in INTIDS {
+                        if changed & device.0 != 0 {
+                            gic.set_ppi(cpu, intid, levels.contains(device));
+                        }
+                    }
+                    *seen = levels;
+                }
+                let value = access.map_or(0, |access| apply(&mut gic, cpu, access));
+                (u64::from(value), gic.take_changed())
+            }
+            Routing::Wire if changed != 0 => {
+                *seen = levels;
+                (0, 1 << cpu)
+            }
+            _ => (0, 0),
+        }
+    }
+
+    /// Brings the lines of `cpus` (a bit each) to where they belong: `drive(cpu, line, level)` for each that is not
+    /// there. `levels` are those of the calling vCPU, `cpu`.
+    #[inline]
+    pub fn settle<E>(
+        &self,
+        cpus: u8,
+        cpu: usize,
+        levels: Levels,
+        mut drive: impl FnMut(usize, Line, bool) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut left = cpus;
+        while left != 0 {
+            let target = left.trailing_zeros() as usize;
+            left &= left - 1;
+            let mut driven = lock(&self.driven[target]);
+            let wanted = match self.routing {
+                Routing::Gic => lock(&self.gic).output(target),
+                Routing::Wire => Lines { irq: target == cpu && levels != Levels::NONE, fiq: false },
+                Routing::Ignore => *driven,
+            };
+            if wanted.irq != driven.irq {
+                driven.irq = wanted.irq;
+                drive(target, Line::Irq, wanted.irq)?;
+            }
+            if wanted.fiq != driven.fiq {
+                driven.fiq = wanted.fiq;
+                drive(target, Line::Fiq, wanted.fiq)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn apply(gic: &mut Gic, cpu: usize, access: Access) -> u32 {
+    let Access { frame, offset, len, write } = access;
+    match (frame, write) {
+        (Frame::CpuInterface, None) => gic.read_cpu_interface(cpu, offset, len),
+        (Frame::Distributor, None) => gic.read_distributor(cpu, offset, len),
+        (Frame::CpuInterface, Some(value)) => {
+            gic.write_cpu_interface(cpu, offset, len, value);
+            0
+        }
+        (Frame::Distributor, Some(value)) => {
+            gic.write_distributor(cpu, offset, len, value);
+            0
+        }
+    }
+}
+
+/// A lock that another thread's panic does not take away: what it guards is valid after every statement.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const IAR: u64 = GICC_BASE + 0xc;
+    const EOIR: u64 = GICC_BASE + 0x10;
+
+    /// A controller as one vCPU's thread uses it, with everything it drove.
+    struct OneVcpu {
+        controller: Controller,
+        seen: Levels,
+        calls: Vec<(usize, Line, bool)>,
+    }
+
+    impl OneVcpu {
+        fn new() -> OneVcpu {
+            let mut this =
+                OneVcpu { controller: Controller::new(1, Routing::Gic), seen: Levels::NONE, calls: Vec::new() };
+            for (address, value) in
+                [(GICD_BASE, 1), (GICD_BASE + 0x100, 1 << 27), (GICC_BASE + 4, 0xff), (GICC_BASE, 1)]
+            {
+                this.exit(Levels::NONE, Access::at(address, 4, Some(value)));
+            }
+            this
+        }
+
+        fn exit(&mut self, levels: Levels, access: Option<Access>) -> u64 {
+            let (value, changed) = self.controller.update(0, &mut self.seen, levels, access);
+            let calls = &mut self.calls;
+            let settled = self.controller.settle::<()>(changed, 0, levels, |cpu, line, level| {
+                calls.push((cpu, line, level));
+                Ok(())
+            });
+            settled.unwrap();
+            value
+        }
+
+        fn driven(&mut self) -> Vec<(usize, Line, bool)> {
+            std::mem::take(&mut self.calls)
+        }
+    }
+
+    #[test]
+    fn a_timer_level_raises_the_line_once_and_its_fall_lowers_it_once() {
+        let mut vcpu = OneVcpu::new();
+        vcpu.exit(Levels::VTIMER, None);
+        assert_eq!(vcpu.driven(), [(0, Line::Irq, true)]);
+        vcpu.exit(Levels::VTIMER, None);
+        assert_eq!(vcpu.driven(), []);
+        vcpu.exit(Levels::NONE, None);
+        assert_eq!(vcpu.driven(), [(0, Line::Irq, false)]);
+    }
+
+    #[test]
+    fn a_level_that_stays_up_fires_again_after_the_end_of_interrupt_and_one_that_fell_does_not() {
+        for (level_at_eoi, due) in [(Levels::VTIMER, vec![(0, Line::Irq, true)]), (Levels::NONE, vec![])] {
+            let mut vcpu = OneVcpu::new();
+            vcpu.exit(Levels::VTIMER, None);
+            vcpu.driven();
+            assert_eq!(vcpu.exit(Levels::VTIMER, Access::at(IAR, 4, None)), 27);
+            assert_eq!(vcpu.driven(), [(0, Line::Irq, false)], "acknowledged: the line falls");
+            vcpu.exit(level_at_eoi, Access::at(EOIR, 4, Some(27)));
+            assert_eq!(vcpu.driven(), due, "the exit of the EOIR write carries {level_at_eoi}");
+        }
+    }
+
+    #[test]
+    fn each_device_has_its_own_private_interrupt() {
+        for (device, intid) in INTIDS {
+            let mut vcpu = OneVcpu::new();
+            vcpu.exit(device, None);
+            let pending = vcpu.exit(device, Access::at(GICD_BASE + 0x200, 4, None));
+            assert_eq!(pending, 1 << intid, "{device} is INTID {intid}");
+        }
+    }
+
+    #[test]
+    fn a_wire_raises_irq_for_any_level_and_lowers_it_with_the_last() {
+        let controller = Controller::new(1, Routing::Wire);
+        let mut seen = Levels::NONE;
+        let mut calls = Vec::new();
+        for levels in [Levels(1), Levels(3), Levels(2), Levels(0)] {
+            let (_, changed) = controller.update(0, &mut seen, levels, None);
+            let drive = |_, line, level| {
+                calls.push((line, level));
+                Ok::<(), ()>(())
+            };
+            controller.settle(changed, 0, levels, drive).unwrap();
+        }
+        assert_eq!(calls, [(Line::Irq, true), (Line::Irq, false)]);
+    }
+
+    #[test]
+    fn an_sgi_to_another_vcpu_drives_that_vcpus_line() {
+        let controller = Controller::new(2, Routing::Gic);
+        let mut seen = Levels::NONE;
+        for cpu in 0..2 {
+            for (address, value) in [(GICD_BASE, 1), (GICC_BASE + 4, 0xff), (GICC_BASE, 1)] {
+                controller.update(cpu, &mut seen, Levels::NONE, Access::at(address, 4, Some(value)));
+            }
+        }
+        // SGI 3 to CPU 1.
+        let sgir = Access::at(GICD_BASE + 0xf00, 4, Some(1 << 17 | 3));
+        let (_, changed) = controller.update(0, &mut seen, Levels::NONE, sgir);
+        let mut calls = Vec::new();
+        let drive = |cpu, line, level| {
+            calls.push((cpu, line, level));
+            Ok::<(), ()>(())
+        };
+        controller.settle(changed, 0, Levels::NONE, drive).unwrap();
+        assert_eq!(calls, [(1, Line::Irq, true)]);
+    }
+}

@@ -1,0 +1,48 @@
+//! What a guest was doing when something went wrong inside it: in its own words, or by its registers.
+
+use vtick_abi::mailbox::{Exception, Panic};
+
+use super::clock::counter;
+use super::vcpu::Vcpu;
+use super::vm::Vm;
+use super::{Error, registers};
+use crate::contract::{Ending, Stopped};
+use crate::lines::Levels;
+
+/// `wfi` (Arm ARM DDI 0487, C6.2: WFI).
+const WFI: u32 = 0xd503_207f;
+
+/// An exception nobody expected; `address` is where the guest left its report.
+pub(super) fn exception(vm: &Vm, address: u64) -> Result<Ending, Error> {
+    // SAFETY: `Exception` is plain integers.
+    let Exception { vector, esr, elr, far, .. } = unsafe { vm.read_record(address) }?;
+    Ok(Ending::Exception { vector, esr, elr: vm.symbolize(elr), far })
+}
+
+/// A panic; `address` is where the guest says where its message is.
+pub(super) fn panic(vm: &Vm, address: u64) -> Result<Ending, Error> {
+    // SAFETY: `Panic` is plain integers.
+    let Panic { text, len } = unsafe { vm.read_record(address) }?;
+    let mut message = vec![0; len.min(4096) as usize];
+    vm.read(text, &mut message)?;
+    Ok(Ending::Panic { message: String::from_utf8_lossy(&message).into_owned() })
+}
+
+/// Where a vCPU is that was stopped; `levels` as it last reported them by itself.
+pub(super) fn stopped(vm: &Vm, vcpu: &Vcpu, levels: Levels) -> Result<Stopped, Error> {
+    let pc = vcpu.register(registers::PC)?;
+    // SAFETY: an instruction is an integer. Outside RAM there is none.
+    let instruction = |address: u64| unsafe { vm.read_record::<u32>(address) }.ok();
+    Ok(Stopped {
+        at: counter(),
+        pc,
+        symbol: vm.symbolize(pc),
+        // KVM may have stepped over the WFI already when the signal came.
+        in_wfi: [pc, pc.wrapping_sub(4)].into_iter().any(|at| instruction(at) == Some(WFI)),
+        pstate: vcpu.register(registers::PSTATE)?,
+        cntv_ctl: vcpu.register(registers::TIMER_CTL)?,
+        cntv_cval: vcpu.register(registers::TIMER_CVAL)?,
+        cntvct: vcpu.register(registers::TIMER_CNT)?,
+        levels,
+    })
+}

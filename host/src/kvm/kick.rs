@@ -1,0 +1,57 @@
+//! Getting a vCPU's thread out of KVM_RUN from another thread.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+
+use kvm_ioctls::{KvmRunWrapper, VcpuFd};
+use vmm_sys_util::signal::{SIGRTMIN, register_signal_handler};
+
+use super::{Context, Error};
+
+/// The handle by which other threads reach a vCPU's thread.
+pub(super) struct Kick {
+    run: KvmRunWrapper,
+    thread: OnceLock<libc::pthread_t>,
+    stop: AtomicBool,
+}
+
+extern "C" fn wake(_: libc::c_int, _: *mut libc::siginfo_t, _: *mut libc::c_void) {}
+
+impl Kick {
+    /// A handle for the vCPU behind `fd`; `run_size` is the VM's KVM_GET_VCPU_MMAP_SIZE.
+    pub(super) fn new(fd: &VcpuFd, run_size: usize) -> Result<Kick, Error> {
+        // The handler does nothing: it is there so that the signal ends system calls and not the process.
+        register_signal_handler(SIGRTMIN(), wake).call("sigaction")?;
+        let run = KvmRunWrapper::mmap_from_fd(fd, run_size).call("mmap of kvm_run")?;
+        Ok(Kick { run, thread: OnceLock::new(), stop: AtomicBool::new(false) })
+    }
+
+    /// Called by the vCPU's thread itself, first.
+    pub(super) fn here_i_am(&self) {
+        // SAFETY: always succeeds.
+        self.thread.get_or_init(|| unsafe { libc::pthread_self() });
+    }
+
+    /// Whether the thread was told to stop. Asked after each KVM_RUN that ended in EINTR.
+    pub(super) fn must_stop(&self) -> bool {
+        self.stop.load(Ordering::Acquire)
+    }
+
+    /// A signal, and nothing else: ends the KVM_RUN under way. The thread must not have ended.
+    pub(super) fn signal(&self) {
+        if let Some(&thread) = self.thread.get() {
+            // SAFETY: the callers hold threads that have not been joined, so the id is valid.
+            unsafe { libc::pthread_kill(thread, SIGRTMIN()) };
+        }
+    }
+
+    /// Tells the thread to stop, and ends the KVM_RUN under way or about to start.
+    pub(super) fn stop(&self) {
+        self.stop.store(true, Ordering::Release);
+        let run: *const kvm_bindings::kvm_run = self.run.as_ref();
+        // SAFETY: the page is mapped as long as `self.run`. The kernel and the vCPU's thread read this byte, which any
+        // thread may set at any time ([KVM-API/5], kvm_run.immediate_exit); as an atomic it cannot tear.
+        unsafe { AtomicU8::from_ptr((&raw const (*run).immediate_exit).cast_mut()) }.store(1, Ordering::Release);
+        self.signal();
+    }
+}

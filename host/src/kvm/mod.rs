@@ -1,0 +1,96 @@
+//! KVM itself: the only part of the runner that makes its system calls, maps guest memory and starts vCPU threads.
+#![allow(unsafe_code)] // ioctls, signals, the shared kvm_run page; every block says why it is sound
+
+mod clock;
+mod guest;
+mod host;
+mod kick;
+mod litmus;
+mod measure;
+mod registers;
+mod vcpu;
+mod vm;
+
+pub use measure::MeasureError;
+
+use crate::contract::{Program, Transcript};
+use crate::latency::{Measurement, Scenario};
+use crate::report::Host;
+
+/// The guest image, as built by `cargo xtask`.
+static GUEST: &[u8] = include_bytes!(env!("VTICK_GUEST"));
+
+/// Why a guest could not be run at all. One line each: what, where, what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is no /dev/kvm.
+    #[error(
+        "/dev/kvm is absent: this kernel has no KVM, or booted without access to EL2; vtick needs an arm64 host with KVM"
+    )]
+    NoKvm,
+    /// /dev/kvm may not be opened.
+    #[error("/dev/kvm may not be opened: permission denied; run as root, or as a member of the group that owns it")]
+    NotPermitted,
+    /// The kernel does not offer the mode.
+    #[error(
+        "this kernel does not offer KVM_CAP_ARM_USER_IRQ (KVM_CHECK_EXTENSION(144) = {0}): it cannot run a VM whose interrupt controller is in userspace"
+    )]
+    NoCapability(i32),
+    /// A system call failed that has to succeed.
+    #[error("{call}: {source}")]
+    Call {
+        /// Which.
+        call: &'static str,
+        /// How.
+        source: std::io::Error,
+    },
+    /// The guest image is broken.
+    #[error(transparent)]
+    Image(#[from] crate::image::ImageError),
+    /// A vCPU thread did not come back.
+    #[error("vCPU {0} cannot be interrupted: KVM_RUN did not return within a second of a signal")]
+    Stuck(usize),
+}
+
+/// KVM on this machine, known to offer the mode.
+pub struct Kvm(());
+
+impl Kvm {
+    /// Opens /dev/kvm and asks whether it offers the mode.
+    pub fn open() -> Result<Kvm, Error> {
+        vm::capability()?;
+        Ok(Kvm(()))
+    }
+
+    /// Describes the machine.
+    pub fn describe(&self) -> Host {
+        host::describe()
+    }
+
+    /// Runs a litmus program in a VM of its own, to its end or to its limit.
+    pub fn run(&self, program: &Program) -> Result<Transcript, Error> {
+        litmus::run(program)
+    }
+
+    /// Measures a scenario in a VM of its own.
+    pub fn measure(&self, scenario: &Scenario) -> Result<Measurement, MeasureError> {
+        measure::measure(scenario)
+    }
+}
+
+/// Names the system call that failed.
+trait Context<T> {
+    fn call(self, call: &'static str) -> Result<T, Error>;
+}
+
+impl<T> Context<T> for Result<T, kvm_ioctls::Error> {
+    fn call(self, call: &'static str) -> Result<T, Error> {
+        self.map_err(|e| Error::Call { call, source: std::io::Error::from_raw_os_error(e.errno()) })
+    }
+}
+
+impl<T> Context<T> for std::io::Result<T> {
+    fn call(self, call: &'static str) -> Result<T, Error> {
+        self.map_err(|source| Error::Call { call, source })
+    }
+}

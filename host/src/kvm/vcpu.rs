@@ -1,0 +1,80 @@
+//! A vCPU: KVM_RUN with its exit parsed, the level field, registers.
+
+use kvm_ioctls::{VcpuExit, VcpuFd};
+
+use super::{Context, Error, registers};
+use crate::exit::Exit;
+use crate::lines::Levels;
+
+/// KVM_EXIT_ARM_NISV.
+const KVM_EXIT_ARM_NISV: u32 = 28;
+
+/// A vCPU of a VM without an in-kernel irqchip.
+pub(super) struct Vcpu {
+    fd: VcpuFd,
+}
+
+impl Vcpu {
+    pub(super) fn new(fd: VcpuFd) -> Vcpu {
+        Vcpu { fd }
+    }
+
+    /// KVM_RUN. Whatever it returned, [`levels`](Vcpu::levels) is to be looked at.
+    #[inline]
+    pub(super) fn run(&mut self) -> Exit {
+        match self.fd.run() {
+            Ok(VcpuExit::MmioRead(address, data)) => Exit::MmioRead { address, len: data.len() as u8 },
+            Ok(VcpuExit::MmioWrite(address, data)) => Exit::mmio_write(address, data),
+            Ok(VcpuExit::Intr) => Exit::Interrupted,
+            Ok(VcpuExit::SystemEvent(event, _)) => Exit::SystemEvent { event },
+            Ok(VcpuExit::FailEntry(hardware_reason, _)) => Exit::FailEntry { hardware_reason },
+            Ok(VcpuExit::InternalError) => Exit::InternalError,
+            Ok(VcpuExit::Unsupported(KVM_EXIT_ARM_NISV)) => Exit::NoSyndrome,
+            Ok(_) => Exit::Other { number: self.fd.get_kvm_run().exit_reason },
+            Err(e) => match e.errno() {
+                libc::EINTR => Exit::Interrupted,
+                libc::ENOSYS => Exit::NoSyndrome,
+                errno => Exit::Failed { errno },
+            },
+        }
+    }
+
+    /// `kvm_run.s.regs.device_irq_level`, as the last return of KVM_RUN left it.
+    #[inline]
+    pub(super) fn levels(&mut self) -> Levels {
+        let run = self.fd.get_kvm_run();
+        // SAFETY: the union holds the synced registers and nothing else on arm64; any bits are a valid u64. Volatile,
+        // because the kernel writes this page behind the compiler's back.
+        Levels(unsafe { (&raw const run.s.regs.device_irq_level).read_volatile() } as u32)
+    }
+
+    /// The answer to an MMIO read that KVM_RUN returned with, taken in by the next KVM_RUN.
+    #[inline]
+    pub(super) fn answer(&mut self, value: u64) {
+        let run = self.fd.get_kvm_run();
+        run.__bindgen_anon_1.mmio.data = value.to_le_bytes();
+    }
+
+    /// Makes the next KVM_RUN return at once, or not.
+    pub(super) fn set_immediate_exit(&mut self, immediate_exit: bool) {
+        self.fd.set_kvm_immediate_exit(u8::from(immediate_exit));
+    }
+
+    /// KVM_GET_ONE_REG of a 64-bit register.
+    pub(super) fn register(&self, id: u64) -> Result<u64, Error> {
+        let mut bytes = [0; 8];
+        self.fd.get_one_reg(id, &mut bytes).call("KVM_GET_ONE_REG")?;
+        Ok(u64::from_le_bytes(bytes))
+    }
+
+    /// KVM_SET_ONE_REG of a 64-bit register.
+    pub(super) fn set_register(&self, id: u64, value: u64) -> Result<(), Error> {
+        self.fd.set_one_reg(id, &value.to_le_bytes()).call("KVM_SET_ONE_REG")?;
+        Ok(())
+    }
+
+    /// The program counter.
+    pub(super) fn pc(&self) -> u64 {
+        self.register(registers::PC).unwrap_or(0)
+    }
+}

@@ -1,0 +1,140 @@
+//! A VM: memory with the guest image in it, vCPUs ready to run, and its KVM_IRQ_LINE.
+
+use std::io::ErrorKind;
+
+use kvm_bindings::{
+    KVM_ARM_VCPU_PMU_V3, KVM_ARM_VCPU_PSCI_0_2, KVM_CAP_ARM_USER_IRQ, kvm_userspace_memory_region, kvm_vcpu_init,
+};
+use kvm_ioctls::{Kvm, VmFd};
+use vm_memory::{Bytes, GuestAddress, GuestMemoryBackend, GuestMemoryMmap, GuestMemoryRegion};
+use vtick_abi::layout::{RAM_BASE, RAM_SIZE};
+
+use super::kick::Kick;
+use super::vcpu::Vcpu;
+use super::{Context, Error, GUEST, registers};
+use crate::image::Image;
+use crate::lines::{Line, irq_line_id};
+
+/// PSTATE at entry: EL1h, all interrupts masked.
+const PSTATE_EL1H_DAIF: u64 = 0x3c5;
+
+/// A VM without an in-kernel irqchip.
+pub(super) struct Vm {
+    // Before the fd: vCPUs and memory go with it.
+    pub(super) fd: VmFd,
+    memory: GuestMemoryMmap,
+    image: Image<'static>,
+    _kvm: Kvm,
+}
+
+/// Opens /dev/kvm.
+fn open() -> Result<Kvm, Error> {
+    Kvm::new().map_err(|e| {
+        let source = std::io::Error::from_raw_os_error(e.errno());
+        match source.kind() {
+            ErrorKind::NotFound => Error::NoKvm,
+            ErrorKind::PermissionDenied => Error::NotPermitted,
+            _ if matches!(e.errno(), libc::ENODEV | libc::ENXIO) => Error::NoKvm,
+            _ => Error::Call { call: "opening /dev/kvm", source },
+        }
+    })
+}
+
+/// Whether this kernel offers the mode: the version that KVM_CHECK_EXTENSION(KVM_CAP_ARM_USER_IRQ) says, or why not.
+pub(super) fn capability() -> Result<i32, Error> {
+    let vm = open()?.create_vm().call("KVM_CREATE_VM")?;
+    match vm.check_extension_raw(KVM_CAP_ARM_USER_IRQ.into()) {
+        version if version > 0 => Ok(version),
+        other => Err(Error::NoCapability(other)),
+    }
+}
+
+impl Vm {
+    /// A VM with the guest image loaded and zeroed RAM around it.
+    pub(super) fn new() -> Result<Vm, Error> {
+        let kvm = open()?;
+        let fd = kvm.create_vm().call("KVM_CREATE_VM")?;
+        let memory = GuestMemoryMmap::<()>::from_ranges(&[(GuestAddress(RAM_BASE), RAM_SIZE as usize)])
+            .map_err(std::io::Error::other)
+            .call("mapping guest RAM")?;
+        for (slot, region) in memory.iter().enumerate() {
+            let region = kvm_userspace_memory_region {
+                slot: slot as u32,
+                guest_phys_addr: region.start_addr().0,
+                memory_size: region.len(),
+                userspace_addr: region.as_ptr() as u64,
+                flags: 0,
+            };
+            // SAFETY: the mapping is `memory`'s, which lives as long as the VM.
+            unsafe { fd.set_user_memory_region(region) }.call("KVM_SET_USER_MEMORY_REGION")?;
+        }
+        let image = Image::parse(GUEST)?;
+        let vm = Vm { fd, memory, image, _kvm: kvm };
+        for segment in vm.image.segments()? {
+            vm.write(segment.address, segment.bytes)?;
+        }
+        Ok(vm)
+    }
+
+    /// Creates vCPU `index`, initialised and about to enter the guest.
+    pub(super) fn vcpu(&self, index: usize, pmu: bool) -> Result<(Vcpu, Kick), Error> {
+        let fd = self.fd.create_vcpu(index as u64).call("KVM_CREATE_VCPU")?;
+        let mut init = kvm_vcpu_init::default();
+        self.fd.get_preferred_target(&mut init).call("KVM_ARM_PREFERRED_TARGET")?;
+        init.features[0] |= 1 << KVM_ARM_VCPU_PSCI_0_2;
+        if pmu {
+            init.features[0] |= 1 << KVM_ARM_VCPU_PMU_V3;
+        }
+        fd.vcpu_init(&init).call("KVM_ARM_VCPU_INIT")?;
+        let kick = Kick::new(&fd, self.fd.run_size())?;
+        let vcpu = Vcpu::new(fd);
+        vcpu.set_register(registers::PSTATE, PSTATE_EL1H_DAIF)?;
+        vcpu.set_register(registers::PC, self.image.entry())?;
+        vcpu.set_register(registers::X0, index as u64)?;
+        Ok((vcpu, kick))
+    }
+
+    /// Writes guest memory.
+    pub(super) fn write(&self, address: u64, bytes: &[u8]) -> Result<(), Error> {
+        self.memory
+            .write_slice(bytes, GuestAddress(address))
+            .map_err(std::io::Error::other)
+            .call("writing guest memory")
+    }
+
+    /// Reads a record from guest memory.
+    ///
+    /// # Safety
+    /// `T` is plain integers: any bytes are a valid value.
+    pub(super) unsafe fn read_record<T: Default>(&self, address: u64) -> Result<T, Error> {
+        let mut record = T::default();
+        // SAFETY: the bytes of `record`, which lives on; any bytes are valid for it, says the caller.
+        let bytes = unsafe { std::slice::from_raw_parts_mut((&raw mut record).cast::<u8>(), size_of::<T>()) };
+        self.read(address, bytes)?;
+        Ok(record)
+    }
+
+    /// Reads guest memory into a buffer.
+    pub(super) fn read(&self, address: u64, bytes: &mut [u8]) -> Result<(), Error> {
+        self.memory.read_slice(bytes, GuestAddress(address)).map_err(std::io::Error::other).call("reading guest memory")
+    }
+
+    /// `function+0xoffset` of a guest address.
+    pub(super) fn symbolize(&self, address: u64) -> String {
+        self.image.symbolize(address)
+    }
+
+    /// KVM_IRQ_LINE of a CPU line.
+    #[inline]
+    pub(super) fn irq_line(&self, vcpu: usize, line: Line, level: bool) -> Result<(), Error> {
+        self.fd.set_irq_line(irq_line_id(vcpu as u32, line), level).call("KVM_IRQ_LINE")
+    }
+}
+
+/// Plain data as bytes.
+///
+/// The records of `vtick-abi` alone: they are `repr(C)` integers without padding.
+pub(super) fn bytes_of<T: Copy>(values: &[T]) -> &[u8] {
+    // SAFETY: without padding all bytes are initialised; the slice borrows `values`.
+    unsafe { std::slice::from_raw_parts(values.as_ptr().cast(), size_of_val(values)) }
+}

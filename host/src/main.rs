@@ -1,0 +1,5 @@
+//! The `vtick` command.
+
+fn main() -> std::process::ExitCode {
+    vtick::cli::main()
+}

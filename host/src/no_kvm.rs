@@ -1,0 +1,38 @@
+//! What stands in for `kvm` on anything but arm64 Linux: there is no way to get a [`Kvm`] here, and so nothing to run.
+
+use crate::contract::{Program, Transcript};
+use crate::latency::{Measurement, Scenario};
+use crate::report::Host;
+
+/// KVM on this machine: no value of it exists.
+pub enum Kvm {}
+
+/// Why there is none.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "vtick runs guests on arm64 Linux alone; on this machine `cargo xtask test` and `cargo xtask bench` run it in an \
+     emulated arm64 host"
+)]
+pub struct Error;
+
+impl Kvm {
+    /// Always an error here.
+    pub fn open() -> Result<Kvm, Error> {
+        Err(Error)
+    }
+
+    /// See `kvm`.
+    pub fn describe(&self) -> Host {
+        match *self {}
+    }
+
+    /// See `kvm`.
+    pub fn run(&self, _: &Program) -> Result<Transcript, Error> {
+        match *self {}
+    }
+
+    /// See `kvm`.
+    pub fn measure(&self, _: &Scenario) -> Result<Measurement, Error> {
+        match *self {}
+    }
+}

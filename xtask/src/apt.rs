@@ -1,0 +1,359 @@
+//! A private apt: its own sources, indexes and architectures in the cache folder, with the machine's own mirror, proxy
+//! settings and trusted keys. It needs no root and changes nothing of the machine; apt checks every signature and
+//! digest. It is only called when something is missing from the cache.
+
+use std::cell::Cell;
+use std::collections::BTreeSet;
+use std::fmt::Write;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::cache::{Cache, Lock};
+use crate::process::{capture, failure, run};
+use crate::progress::Step;
+
+/// The keys with which Debian signs its archive, where Debian's own package puts them. Without it, apt's own choice of
+/// trusted keys applies.
+const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
+
+/// Suites that are looked through for kernels, where the archive has them. apt says nothing of suites that are not
+/// configured, so their names have to be known.
+const KERNEL_SUITES: [&str; 7] =
+    ["bookworm", "bookworm-updates", "bookworm-backports", "trixie", "trixie-updates", "trixie-backports", "sid"];
+/// The same in the security archive, which stands elsewhere.
+const KERNEL_SECURITY_SUITES: [&str; 2] = ["bookworm-security", "trixie-security"];
+
+/// One private apt.
+#[derive(Debug)]
+pub(crate) struct Apt {
+    folder: PathBuf,
+    fresh: Cell<bool>,
+    _lock: Lock,
+}
+
+/// A package in one version and suite.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Available {
+    /// Its name, without architecture.
+    pub(crate) package: String,
+    /// Its version.
+    pub(crate) version: String,
+    /// The suite that has it, such as `trixie-security`.
+    pub(crate) suite: String,
+}
+
+/// Where the machine gets Debian's packages from: one configured suite.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Source {
+    uri: String,
+    suite: String,
+    component: String,
+}
+
+impl Source {
+    fn is_security(&self) -> bool {
+        self.suite.ends_with("-security")
+    }
+}
+
+impl Apt {
+    /// An apt with the suites that the machine is configured for, for its own architecture and arm64.
+    pub(crate) fn of_this_machine(cache: &Cache) -> Result<Self> {
+        let native = native_architecture()?;
+        let architectures: BTreeSet<&str> = [native.as_str(), "arm64"].into();
+        let sources = configured_sources(cache)?;
+        Self::open(cache, "machine", &sources, &architectures.into_iter().collect::<Vec<_>>())
+    }
+
+    /// An apt with every suite that may hold arm64 kernels.
+    pub(crate) fn of_all_kernels(cache: &Cache) -> Result<Self> {
+        let sources = kernel_sources(&configured_sources(cache)?);
+        Self::open(cache, "kernels", &sources, &["arm64"])
+    }
+
+    fn open(cache: &Cache, name: &str, sources: &[Source], architectures: &[&str]) -> Result<Self> {
+        let lock = cache.lock(&format!("apt/{name}"))?;
+        let folder = cache.path(&format!("apt/{name}"));
+        for part in ["lists/partial", "archives/partial"] {
+            fs::create_dir_all(folder.join(part))?;
+        }
+        fs::write(folder.join("debian.sources"), sources_file(sources, architectures))?;
+        fs::write(folder.join("apt.conf"), config_file(&folder, architectures))?;
+        Ok(Self { folder, fresh: Cell::new(false), _lock: lock })
+    }
+
+    /// Does `work` with the indexes that are there; where these lack something or are out of date, with new ones.
+    pub(crate) fn with_indexes<T>(&self, work: impl Fn(&Self) -> Result<T>) -> Result<T> {
+        if !self.fresh.get() && self.has_indexes()? {
+            match work(self) {
+                Err(error) if !error.is::<crate::process::Interrupted>() => {}
+                done => return done,
+            }
+        }
+        self.refresh()?;
+        work(self)
+    }
+
+    fn has_indexes(&self) -> Result<bool> {
+        let lists = fs::read_dir(self.folder.join("lists"))?;
+        Ok(lists.filter_map(Result::ok).any(|entry| entry.file_name().to_string_lossy().contains("_Packages")))
+    }
+
+    /// Fetches the indexes.
+    pub(crate) fn refresh(&self) -> Result<()> {
+        if self.fresh.get() {
+            return Ok(());
+        }
+        let step = Step::essential("Fetching Debian's package indexes");
+        let mut command = self.apt_get();
+        command.arg("update");
+        let captured = capture(&mut command, Some(&step))?;
+        // A suite that does not exist (any more) makes the command fail, and the others are there all the same. What
+        // was really needed will be missed when it is looked for.
+        ensure!(captured.status.success() || self.has_indexes()?, failure(&command, &captured));
+        self.fresh.set(true);
+        Ok(())
+    }
+
+    /// Names of all packages that start with `prefix`.
+    pub(crate) fn names(&self, prefix: &str) -> Result<Vec<String>> {
+        let names = run(self.apt_cache().args(["pkgnames", prefix]), None)?;
+        Ok(names.lines().map(str::to_owned).collect())
+    }
+
+    /// All versions of the arm64 packages `names`, with the suites that have them.
+    pub(crate) fn versions(&self, names: &[String]) -> Result<Vec<Available>> {
+        let names = names.iter().map(|name| format!("{name}:arm64"));
+        Ok(parse_madison(&run(self.apt_cache().arg("madison").args(names), None)?))
+    }
+
+    /// A field of a package's description; the package as `name[:architecture][=version]`.
+    pub(crate) fn field(&self, package: &str, field: &str) -> Result<String> {
+        let shown = run(self.apt_cache().args(["show", "--no-all-versions", package]), None)?;
+        let prefix = format!("{field}: ");
+        let value = shown.lines().find_map(|line| line.strip_prefix(&prefix));
+        Ok(value.with_context(|| format!("Debian's package {package} has no field {field}"))?.to_owned())
+    }
+
+    /// The names of the packages that a package depends on.
+    pub(crate) fn dependencies(&self, package: &str) -> Result<Vec<String>> {
+        let depends = self.field(package, "Depends")?;
+        Ok(depends.split([',', '|']).filter_map(|one| one.split_whitespace().next()).map(str::to_owned).collect())
+    }
+
+    /// `packages` and those of their dependencies that the machine does not have, each as `name=version`.
+    pub(crate) fn with_missing_dependencies(&self, packages: &[String]) -> Result<Vec<String>> {
+        let plan = run(self.apt_get().args(["--simulate", "--no-install-recommends", "install"]).args(packages), None)?;
+        let install = plan.lines().filter_map(|line| {
+            let mut words = line.strip_prefix("Inst ")?.split_whitespace();
+            let name = words.next()?;
+            let version = words.find_map(|word| word.strip_prefix('('))?;
+            Some(format!("{name}={version}"))
+        });
+        Ok(install.collect())
+    }
+
+    /// Downloads packages, each as `name[:architecture][=version]`, and gives the files.
+    pub(crate) fn download(&self, packages: &[String], into: &Path, step: &Step) -> Result<Vec<PathBuf>> {
+        fs::create_dir_all(into)?;
+        run(self.apt_get().arg("download").args(packages).current_dir(into), Some(step))?;
+        let mut files = Vec::new();
+        for entry in fs::read_dir(into)? {
+            let path = entry?.path();
+            if path.extension().is_some_and(|extension| extension == "deb") {
+                files.push(path);
+            }
+        }
+        ensure!(files.len() == packages.len(), "apt-get downloaded {} of {} packages", files.len(), packages.len());
+        files.sort();
+        Ok(files)
+    }
+
+    fn apt_get(&self) -> Command {
+        self.tool("apt-get")
+    }
+
+    fn apt_cache(&self) -> Command {
+        self.tool("apt-cache")
+    }
+
+    fn tool(&self, name: &str) -> Command {
+        let mut command = Command::new(name);
+        command.arg("-c").arg(self.folder.join("apt.conf")).env("LC_ALL", "C");
+        command
+    }
+}
+
+/// The machine's architecture in Debian's words.
+pub(crate) fn native_architecture() -> Result<String> {
+    let name = run(Command::new("dpkg").arg("--print-architecture"), None)?;
+    Ok(name.trim().to_owned())
+}
+
+/// What the machine has configured of Debian's archive. Other archives are left out.
+fn configured_sources(cache: &Cache) -> Result<Vec<Source>> {
+    let known = parse_targets(&run(&mut targets(), None).context("Debian's archive is reached through apt")?);
+    if !known.is_empty() {
+        return Ok(known);
+    }
+    // Where `apt-get update` has never run, apt does not say. Then it has to, aside, so that nothing is changed here.
+    let step = Step::essential("Asking apt for the machine's package sources");
+    let folder = cache.path("apt/ask");
+    fs::create_dir_all(folder.join("lists/partial"))?;
+    let config = folder.join("apt.conf");
+    fs::write(
+        &config,
+        config_file(&folder, &[]).replace("Dir::Etc::sourcelist", "// ").replace("Dir::Etc::sourceparts", "// "),
+    )?;
+    let mut update = Command::new("apt-get");
+    capture(update.arg("-c").arg(&config).arg("update").env("LC_ALL", "C"), Some(&step))?;
+    let known = parse_targets(&run(targets().arg("-c").arg(&config), None)?);
+    if known.is_empty() {
+        bail!("apt on this machine has no Debian archive configured");
+    }
+    Ok(known)
+}
+
+fn targets() -> Command {
+    let mut command = Command::new("apt-get");
+    command.args(["indextargets", "--format", "$(CREATED_BY)|$(ORIGIN)|$(REPO_URI)|$(RELEASE)|$(COMPONENT)"]);
+    command.env("LC_ALL", "C");
+    command
+}
+
+fn parse_targets(text: &str) -> Vec<Source> {
+    let sources: BTreeSet<_> = text
+        .lines()
+        .filter_map(|line| match line.split('|').collect::<Vec<_>>()[..] {
+            ["Packages", "Debian", uri, suite, component] => {
+                Some(Source { uri: uri.into(), suite: suite.into(), component: component.into() })
+            }
+            _ => None,
+        })
+        .collect();
+    sources.into_iter().collect()
+}
+
+/// Every suite that may hold kernels, at the places where the configured ones are.
+fn kernel_sources(configured: &[Source]) -> Vec<Source> {
+    let mut sources = BTreeSet::new();
+    for source in configured {
+        let suites: &[&str] = if source.is_security() { &KERNEL_SECURITY_SUITES } else { &KERNEL_SUITES };
+        sources.extend(suites.iter().map(|suite| Source {
+            uri: source.uri.clone(),
+            suite: (*suite).to_owned(),
+            component: "main".to_owned(),
+        }));
+    }
+    sources.into_iter().collect()
+}
+
+fn sources_file(sources: &[Source], architectures: &[&str]) -> String {
+    let mut text = String::new();
+    for Source { uri, suite, component } in sources {
+        let architectures = architectures.join(" ");
+        let paragraph = format!(
+            "Types: deb\nURIs: {uri}\nSuites: {suite}\nComponents: {component}\nArchitectures: {architectures}\n"
+        );
+        text.push_str(&paragraph);
+        if Path::new(KEYRING).exists() {
+            writeln!(text, "Signed-By: {KEYRING}").expect("a string takes everything");
+        }
+        text.push('\n');
+    }
+    text
+}
+
+/// The settings in which the private apt differs from the machine's.
+fn config_file(folder: &Path, architectures: &[&str]) -> String {
+    let folder = folder.display();
+    let mut text = format!(
+        r#"#clear APT::Update::Post-Invoke;
+#clear APT::Update::Post-Invoke-Success;
+Dir::State "{folder}";
+Dir::State::lists "lists";
+Dir::State::status "/var/lib/dpkg/status";
+Dir::Cache "{folder}";
+Dir::Cache::archives "archives";
+Dir::Cache::pkgcache "pkgcache.bin";
+Dir::Cache::srcpkgcache "";
+Dir::Etc::sourcelist "{folder}/debian.sources";
+Dir::Etc::sourceparts "/dev/null";
+Dir::Etc::preferences "/dev/null";
+Dir::Etc::preferencesparts "/dev/null";
+Acquire::AllowInsecureRepositories "false";
+Acquire::AllowWeakRepositories "false";
+Acquire::AllowReleaseInfoChange "true";
+Acquire::IndexTargets::deb::DEP-11::DefaultEnabled "false";
+Acquire::IndexTargets::deb::Contents-deb::DefaultEnabled "false";
+Acquire::Languages "none";
+Acquire::PDiffs "false";
+Acquire::Retries "3";
+APT::Get::AllowUnauthenticated "false";
+APT::Sandbox::User "root";
+"#
+    );
+    if !architectures.is_empty() {
+        text.push_str("#clear APT::Architectures;\n");
+        for architecture in architectures {
+            writeln!(text, "APT::Architectures:: \"{architecture}\";").expect("a string takes everything");
+        }
+    }
+    text
+}
+
+/// Reads `apt-cache madison`: `package[:arch] | version | URI suite/component arch Packages`.
+fn parse_madison(text: &str) -> Vec<Available> {
+    text.lines()
+        .filter_map(|line| {
+            let mut columns = line.split('|').map(str::trim);
+            let package = columns.next()?.split(':').next()?;
+            let version = columns.next()?;
+            let suite = columns.next()?.split_whitespace().nth(1)?.split('/').next()?;
+            Some(Available { package: package.into(), version: version.into(), suite: suite.into() })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_package_indexes_of_debian_itself_become_sources() {
+        let text = "Packages|Debian|http://mirror/debian/|bookworm|main\n\
+                    DEP-11|Debian|http://mirror/debian/|bookworm|main\n\
+                    Packages|Debian|http://mirror/debian/|bookworm|main\n\
+                    Packages|Some Vendor|http://vendor/apt/|stable|main\n\
+                    Packages|Debian|http://mirror/debian-security/|bookworm-security|main\n";
+        let uris: Vec<_> = parse_targets(text).into_iter().map(|s| (s.uri, s.suite)).collect();
+        let expected = [("http://mirror/debian-security/", "bookworm-security"), ("http://mirror/debian/", "bookworm")];
+        assert_eq!(uris, expected.map(|(uri, suite)| (uri.to_owned(), suite.to_owned())));
+    }
+
+    #[test]
+    fn kernels_are_looked_for_in_suites_that_are_not_configured_at_the_configured_places() {
+        let source = |uri: &str, suite: &str| Source { uri: uri.into(), suite: suite.into(), component: "main".into() };
+        let sources =
+            kernel_sources(&[source("a", "bookworm"), source("a", "bookworm-updates"), source("b", "x-security")]);
+        assert!(sources.contains(&source("a", "sid")));
+        assert!(sources.contains(&source("b", "trixie-security")));
+        assert!(!sources.contains(&source("b", "sid")) && !sources.contains(&source("a", "trixie-security")));
+        assert_eq!(sources.len(), KERNEL_SUITES.len() + KERNEL_SECURITY_SUITES.len());
+    }
+
+    #[test]
+    fn madison_gives_package_version_and_suite() {
+        let text =
+            " linux-image-7.3.4:arm64 | 7.3.4-1~bpo13+1 | http://mirror/debian trixie-backports/main arm64 Packages\n";
+        let expected = Available {
+            package: "linux-image-7.3.4".into(),
+            version: "7.3.4-1~bpo13+1".into(),
+            suite: "trixie-backports".into(),
+        };
+        assert_eq!(parse_madison(text), [expected]);
+    }
+}

@@ -1,0 +1,205 @@
+//! The command line. Options of this program are recognised wherever they stand; every other argument is handed on, in
+//! its order, to `vtick`, which knows what it means.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::qemu::{Gic, Machine, Mode};
+
+pub(crate) const USAGE: &str = "\
+Usage: cargo xtask COMMAND [OPTIONS] [ARGUMENTS FOR VTICK]
+
+Commands:
+  test     run the project's own tests, then the contract checks on the default kernel; with --kernel or any other
+           selection, the contract checks alone
+  bench    measure timer-interrupt latency
+  run      run any command in the emulated host: cargo xtask run [OPTIONS] -- vtick test
+  build    build the static runner and print where it is (--output FILE copies it there), to be taken to a board
+  guest    show the guest: cargo xtask guest objdump|size|nm [ARGUMENTS FOR THE TOOL]
+  kernels  list the kernels that can be named
+  lint     check formatting and lints, those of the arm64 code and of the guest included
+
+Options of test, bench and run:
+  --kernel KERNEL    debian:VERSION, debian:SUITE or the path of an arm64 Image; may be repeated [debian:6.12]
+  --host HOST        auto, native or emulated [auto: native on arm64 with /dev/kvm]
+  --output FILE      write the record of the run there (JSON); with several kernels, one file each
+  --mode MODE        vhe, nvhe or protected: how the emulated host uses virtualisation [the kernel's choice]
+  --host-gic GIC     2, 3 or none: the emulated host's interrupt controller; none can't be virtualised [3]
+  --host-cpus N      CPUs of the emulated host [1]
+  --cpu MODEL        CPU model of the emulated host [neoverse-n1]
+  --memory MEGABYTES memory of the emulated host [1024]
+  --timeout SECONDS  the longest a run may take [600]
+  --silence SECONDS  the longest an emulated host may be silent [120]
+  --with FILE        (run) put this file into the emulated host's /bin; may be repeated
+  --fetch PATH       (run) bring this file of the emulated host back into the current folder; may be repeated
+Options of all commands:
+  --refresh          look for newer packages in Debian's archive
+  -v, --verbose      show external commands
+  -h, --help         this text
+";
+
+/// Where to run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Host {
+    /// Natively if this machine can, otherwise emulated.
+    Auto,
+    /// On this machine.
+    Native,
+    /// In QEMU.
+    Emulated,
+}
+
+/// Everything a command line says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Options {
+    pub(crate) kernels: Vec<String>,
+    pub(crate) host: Host,
+    pub(crate) output: Option<PathBuf>,
+    pub(crate) machine: Machine,
+    pub(crate) timeout: Duration,
+    pub(crate) silence: Duration,
+    pub(crate) with: Vec<PathBuf>,
+    pub(crate) fetch: Vec<String>,
+    pub(crate) refresh: bool,
+    pub(crate) verbose: bool,
+    pub(crate) help: bool,
+    /// What is not ours, in its order.
+    pub(crate) forwarded: Vec<String>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            kernels: Vec::new(),
+            host: Host::Auto,
+            output: None,
+            machine: Machine::default(),
+            timeout: Duration::from_secs(600),
+            silence: Duration::from_secs(120),
+            with: Vec::new(),
+            fetch: Vec::new(),
+            refresh: false,
+            verbose: false,
+            help: false,
+            forwarded: Vec::new(),
+        }
+    }
+}
+
+impl Options {
+    /// Reads the arguments behind the command's name. Behind a `--` nothing is ours.
+    pub(crate) fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Self, String> {
+        let mut options = Self::default();
+        let mut arguments = arguments.into_iter();
+        while let Some(argument) = arguments.next() {
+            let (name, mut attached) = match argument.split_once('=') {
+                Some((name, value)) if name.starts_with("--") => (name, Some(value.to_owned())),
+                _ => (argument.as_str(), None),
+            };
+            let mut value = || {
+                let value = attached.take().or_else(|| arguments.next());
+                value.filter(|value| !value.is_empty()).ok_or_else(|| format!("{name} needs a value"))
+            };
+            match name {
+                "--kernel" => options.kernels.push(value()?),
+                "--host" => options.host = choice(name, &value()?, &HOSTS)?,
+                "--output" => options.output = Some(value()?.into()),
+                "--mode" => options.machine.mode = Some(choice(name, &value()?, &MODES)?),
+                "--host-gic" => options.machine.gic = choice(name, &value()?, &GICS)?,
+                "--host-cpus" => options.machine.cpus = number(name, &value()?, 1..=64)?,
+                "--cpu" => options.machine.cpu = value()?,
+                "--memory" => options.machine.memory = number(name, &value()?, 128..=1 << 20)?,
+                "--timeout" => options.timeout = Duration::from_secs(number(name, &value()?, 1..=86_400)?.into()),
+                "--silence" => options.silence = Duration::from_secs(number(name, &value()?, 1..=86_400)?.into()),
+                "--with" => options.with.push(value()?.into()),
+                "--fetch" => options.fetch.push(value()?),
+                "--refresh" => options.refresh = true,
+                "--verbose" | "-v" => options.verbose = true,
+                "--help" | "-h" => options.help = true,
+                "--" => options.forwarded.extend(arguments.by_ref()),
+                _ => {
+                    options.forwarded.push(argument);
+                    continue;
+                }
+            }
+            if attached.is_some() {
+                return Err(format!("{name} takes no value"));
+            }
+        }
+        Ok(options)
+    }
+
+    /// Whether a part of what `test` does, or another place to do it, was asked for.
+    pub(crate) fn select(&self) -> bool {
+        let defaults = Self::default();
+        let place = (&self.kernels, self.host, &self.machine);
+        place != (&defaults.kernels, defaults.host, &defaults.machine) || !self.forwarded.is_empty()
+    }
+}
+
+const HOSTS: [(&str, Host); 3] = [("auto", Host::Auto), ("native", Host::Native), ("emulated", Host::Emulated)];
+const MODES: [(&str, Mode); 3] = [("vhe", Mode::Vhe), ("nvhe", Mode::Nvhe), ("protected", Mode::Protected)];
+const GICS: [(&str, Gic); 3] = [("2", Gic::V2), ("3", Gic::V3), ("none", Gic::NotVirtual)];
+
+fn choice<T: Copy>(name: &str, value: &str, choices: &[(&str, T)]) -> Result<T, String> {
+    let found = choices.iter().find(|(word, _)| *word == value).map(|(_, choice)| *choice);
+    found.ok_or_else(|| {
+        let words: Vec<_> = choices.iter().map(|(word, _)| *word).collect();
+        format!("{name} {value}: one of {} is possible", words.join(", "))
+    })
+}
+
+fn number(name: &str, value: &str, range: std::ops::RangeInclusive<u32>) -> Result<u32, String> {
+    let number = value.parse().ok().filter(|number| range.contains(number));
+    number.ok_or_else(|| format!("{name} {value}: a number from {} to {} is needed", range.start(), range.end()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Options, String> {
+        Options::parse(line.split_whitespace().map(str::to_owned))
+    }
+
+    #[test]
+    fn own_options_are_recognised_anywhere_and_the_rest_keeps_its_order() {
+        let options = parse("wfi-wakes --kernel debian:6.1 --clause C11 -v --host=native --list").unwrap();
+        assert_eq!(options.forwarded, ["wfi-wakes", "--clause", "C11", "--list"]);
+        assert_eq!(options.kernels, ["debian:6.1"]);
+        assert_eq!((options.host, options.verbose), (Host::Native, true));
+    }
+
+    #[test]
+    fn nothing_behind_a_double_dash_is_ours() {
+        let options = parse("--host-cpus 2 -- vtick test --kernel x").unwrap();
+        assert_eq!(options.forwarded, ["vtick", "test", "--kernel", "x"]);
+        assert_eq!((options.machine.cpus, options.kernels.len()), (2, 0));
+    }
+
+    #[test]
+    fn a_wrong_value_is_named_with_what_is_possible() {
+        for (line, expected) in [
+            ("--host here", "--host here: one of auto, native, emulated is possible"),
+            ("--host-gic 4", "--host-gic 4: one of 2, 3, none is possible"),
+            ("--host-cpus 0", "--host-cpus 0: a number from 1 to 64 is needed"),
+            ("--kernel", "--kernel needs a value"),
+            ("--output=", "--output needs a value"),
+            ("--refresh=now", "--refresh takes no value"),
+        ] {
+            assert_eq!(parse(line).unwrap_err(), expected);
+        }
+    }
+
+    #[test]
+    fn only_what_narrows_the_run_counts_as_a_selection() {
+        for line in ["", "-v", "--output x.json", "--timeout 9", "--host auto"] {
+            assert!(!parse(line).unwrap().select(), "{line}");
+        }
+        for line in
+            ["--kernel debian:6.1", "--host emulated", "--mode nvhe", "--host-gic none", "--cpu cortex-a57", "a-check"]
+        {
+            assert!(parse(line).unwrap().select(), "{line}");
+        }
+    }
+}

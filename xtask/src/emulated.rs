@@ -1,0 +1,276 @@
+//! Runs one command in the emulated host, from power-on to power-off.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow, bail};
+use vtick_frame::{Decoder, Event, Exit, Job, Message};
+
+use crate::initramfs::Initramfs;
+use crate::kernel::Kernel;
+use crate::process::{ATTENTION, Running, check_interrupted, spawn};
+use crate::progress::{self, Step};
+use crate::qemu::Machine;
+
+/// How many of the kernel log's last lines are shown when a run dies.
+const LOG_LINES: usize = 30;
+/// Settling time of the host before a measurement, in its own time, which costs none here.
+pub(crate) const SETTLE: Duration = Duration::from_secs(3);
+
+/// One run.
+#[derive(Debug)]
+pub(crate) struct Run<'a> {
+    /// The kernel of the emulated host.
+    pub(crate) kernel: &'a Kernel,
+    /// The machine it runs on.
+    pub(crate) machine: &'a Machine,
+    /// Its first process.
+    pub(crate) agent: &'a Path,
+    /// Programs to put into its /bin.
+    pub(crate) programs: &'a [PathBuf],
+    /// What to run there.
+    pub(crate) job: &'a Job,
+    /// The longest that may pass without a word from there.
+    pub(crate) silence: Duration,
+    /// The longest that all of it may take.
+    pub(crate) timeout: Duration,
+    /// Where the kernel log goes.
+    pub(crate) log: &'a Path,
+}
+
+/// Files from the emulated host: where each was, and all of it.
+pub(crate) type Files = Vec<(String, Vec<u8>)>;
+
+/// What came of it.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    /// How the command ended.
+    pub(crate) exit: Exit,
+    /// The files that the job asked for, as far as there were any.
+    pub(crate) files: Files,
+}
+
+/// How far a run has come; in that order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Stage {
+    Booting,
+    Settling,
+    Running,
+    Ended,
+    Complete,
+}
+
+/// Why a run was not left to come to its own end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stopped {
+    Silent,
+    TooLong,
+    /// It ended, but this part of what it sent never arrived.
+    Lost(u32),
+}
+
+/// What has been heard so far.
+struct Heard {
+    stage: Stage,
+    exit: Option<Exit>,
+    files: Files,
+    trouble: Vec<String>,
+    log: Vec<u8>,
+    step: Step,
+}
+
+impl Run<'_> {
+    /// Boots, runs, collects, and leaves nothing behind, whatever happens. What the command prints is passed on as it
+    /// comes.
+    pub(crate) fn run(&self) -> Result<Outcome> {
+        let scratch = tempfile::tempdir()?;
+        let initramfs = scratch.path().join("initramfs");
+        fs::write(&initramfs, self.initramfs()?)?;
+        let mut command = self.machine.command(&self.kernel.image, &initramfs, scratch.path())?;
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+
+        let mut heard = Heard {
+            stage: Stage::Booting,
+            exit: None,
+            files: Vec::new(),
+            trouble: Vec::new(),
+            log: Vec::new(),
+            step: Step::new(format!("Booting {}", self.kernel.name)),
+        };
+        let mut qemu = spawn(&mut command)?;
+        let ended = self.listen(&mut qemu, &mut heard);
+        drop(qemu);
+        heard.step.clear();
+        self.keep_log(&heard.log)?;
+        match (ended, heard.exit) {
+            (Err(error), _) => Err(error),
+            (Ok(None), Some(exit)) if heard.stage == Stage::Complete => {
+                for trouble in &heard.trouble {
+                    eprintln!("warning: in the emulated host: {trouble}");
+                }
+                Ok(Outcome { exit, files: heard.files })
+            }
+            (Ok(why), _) => Err(self.diagnosis(&heard, why)),
+        }
+    }
+
+    fn initramfs(&self) -> Result<Vec<u8>> {
+        let read = |path: &Path| fs::read(path).with_context(|| format!("cannot read {}", path.display()));
+        let mut archive = Initramfs::new()?;
+        archive.file("init", 0o755, &read(self.agent)?)?;
+        archive.file(Job::PATH.trim_start_matches('/'), 0o644, &self.job.encode())?;
+        for program in self.programs {
+            let name = program.file_name().unwrap_or_default().to_string_lossy();
+            archive.file(&format!("bin/{name}"), 0o755, &read(program)?)?;
+        }
+        Ok(archive.finish()?)
+    }
+
+    /// Takes in what comes until the machine is off or has to be stopped.
+    fn listen(&self, qemu: &mut Running, heard: &mut Heard) -> Result<Option<Stopped>> {
+        let (sender, receiver) = channel();
+        let mut serial = qemu.0.stdout.take().context("QEMU has no output")?;
+        let mut complaints = qemu.0.stderr.take().context("QEMU has no error output")?;
+        std::thread::spawn(move || {
+            let mut buffer = [0; 16 * 1024];
+            while let Ok(length @ 1..) = serial.read(&mut buffer) {
+                if sender.send(buffer[..length].to_vec()).is_err() {
+                    break;
+                }
+            }
+        });
+        let complaints = std::thread::spawn(move || {
+            let mut text = String::new();
+            let _what_there_is = complaints.read_to_string(&mut text);
+            text
+        });
+
+        let mut decoder = Decoder::default();
+        let started = Instant::now();
+        let mut last_word = Instant::now();
+        loop {
+            match receiver.recv_timeout(ATTENTION) {
+                Ok(bytes) => {
+                    last_word = Instant::now();
+                    decoder.feed(&bytes).into_iter().try_for_each(|event| heard.take(event))?;
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            check_interrupted()?;
+            if started.elapsed() > self.timeout {
+                return Ok(Some(Stopped::TooLong));
+            }
+            if last_word.elapsed() > self.silence {
+                return Ok(Some(Stopped::Silent));
+            }
+        }
+        decoder.finish().into_iter().try_for_each(|event| heard.take(event))?;
+        let status = qemu.0.wait()?;
+        let complaints = complaints.join().map_err(|_| anyhow!("the thread that reads QEMU's complaints failed"))?;
+        if !status.success() {
+            bail!("QEMU failed ({status}):\n  | {}", complaints.trim_end().replace('\n', "\n  | "));
+        }
+        Ok(decoder.missing().map(Stopped::Lost))
+    }
+
+    fn keep_log(&self, log: &[u8]) -> Result<()> {
+        let folder = self.log.parent().unwrap_or(Path::new("."));
+        fs::create_dir_all(folder)?;
+        // Two runs at once may share the name: each one's log is whole, and the last one stays.
+        let mut file = tempfile::NamedTempFile::new_in(folder)?;
+        file.write_all(log)?;
+        file.persist(self.log)?;
+        if progress::verbose() {
+            eprintln!("kernel log: {}", self.log.display());
+        }
+        Ok(())
+    }
+
+    /// Why a run without a result has none.
+    fn diagnosis(&self, heard: &Heard, why: Option<Stopped>) -> anyhow::Error {
+        let log = String::from_utf8_lossy(&heard.log);
+        let panic = log.lines().rev().find(|line| line.contains("Kernel panic"));
+        let when = match heard.stage {
+            Stage::Booting => "before its first process ran",
+            Stage::Settling => "before the command started",
+            Stage::Running => "while the command ran",
+            Stage::Ended | Stage::Complete => "after the command had ended",
+        };
+        let mut what = match (panic, why) {
+            (Some(panic), _) => format!("the emulated host died {when}: {}", panic.trim()),
+            (None, Some(Stopped::Silent)) => {
+                format!(
+                    "the emulated host was silent for {} s {when} (--silence), and was stopped",
+                    self.silence.as_secs()
+                )
+            }
+            (None, Some(Stopped::TooLong)) => {
+                format!("the emulated host was stopped {when}, after {} s (--timeout)", self.timeout.as_secs())
+            }
+            (None, Some(Stopped::Lost(part))) => {
+                format!("part {part} of what the emulated host sent was lost for good")
+            }
+            (None, None) if heard.trouble.is_empty() => format!("the emulated host went down {when}"),
+            (None, None) => format!("in the emulated host: {}", heard.trouble.join("; ")),
+        };
+        if heard.stage == Stage::Booting && why == Some(Stopped::Silent) && log.trim().is_empty() {
+            what.push_str("; a kernel needs CONFIG_SERIAL_AMBA_PL011_CONSOLE=y to be heard at all");
+        }
+        let lines: Vec<_> = log.lines().collect();
+        let tail = &lines[lines.len().saturating_sub(LOG_LINES)..];
+        if !tail.is_empty() {
+            what.push_str("\nthe end of its kernel log:\n  | ");
+            what.push_str(&tail.join("\n  | "));
+        }
+        anyhow!("{what}\nall of it is in {}", self.log.display())
+    }
+}
+
+impl Heard {
+    fn take(&mut self, event: Event) -> Result<()> {
+        match event {
+            Event::Log(line) => {
+                self.log.extend_from_slice(&line);
+                self.log.push(b'\n');
+            }
+            Event::Message(message) => self.message(message)?,
+        }
+        Ok(())
+    }
+
+    fn message(&mut self, message: Message) -> Result<()> {
+        match message {
+            Message::Hello(release) => {
+                self.stage = Stage::Settling;
+                self.step.detail(&format!("Linux {release} is up"));
+            }
+            Message::Start => {
+                self.stage = Stage::Running;
+                self.step.detail("running");
+            }
+            Message::Stdout(bytes) => {
+                self.step.clear();
+                let mut out = std::io::stdout().lock();
+                out.write_all(&bytes).and_then(|()| out.flush()).context("cannot write to standard output")?;
+            }
+            Message::Stderr(bytes) => {
+                self.step.clear();
+                std::io::stderr().lock().write_all(&bytes).context("cannot write to standard error")?;
+            }
+            Message::KernelLog(text) => self.log.extend_from_slice(&text),
+            Message::File { path, contents } => self.files.push((path, contents)),
+            Message::Trouble(text) => self.trouble.push(text),
+            Message::Exit(exit) => {
+                self.stage = Stage::Ended;
+                self.exit = Some(exit);
+            }
+            Message::End => self.stage = Stage::Complete,
+        }
+        Ok(())
+    }
+}

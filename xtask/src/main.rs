@@ -1,0 +1,78 @@
+//! The one command of the project: `cargo xtask`.
+//!
+//! It builds the guest and the static runner, obtains a kernel, and runs `vtick` natively or in an emulated arm64 host,
+//! whose output it brings back. It knows nothing of interrupt controllers, timers or contracts: what `vtick` is told,
+//! and what it answers, passes through.
+
+mod apt;
+mod artifacts;
+mod cache;
+mod cli;
+mod deb;
+mod emulated;
+mod fdt;
+mod image;
+mod initramfs;
+mod kernel;
+mod lint;
+mod native;
+mod process;
+mod progress;
+mod qemu;
+mod scan;
+mod toolchain;
+mod version;
+mod vtick;
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+
+use crate::cache::Cache;
+use crate::cli::{Options, USAGE};
+use crate::process::Interrupted;
+use crate::toolchain::Toolchain;
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    let command = arguments.next().unwrap_or_default();
+    let status = Options::parse(arguments).map_err(anyhow::Error::msg).and_then(|options| run(&command, &options));
+    let status = status.unwrap_or_else(|error| {
+        if error.is::<Interrupted>() {
+            return 130;
+        }
+        eprintln!("error: {error:#}");
+        vtick::CANNOT_RUN
+    });
+    ExitCode::from(u8::try_from(status).unwrap_or(1))
+}
+
+fn run(command: &str, options: &Options) -> Result<i32> {
+    if options.verbose {
+        progress::be_verbose();
+    }
+    if options.help {
+        print!("{USAGE}");
+        return Ok(0);
+    }
+    process::catch_signals()?;
+    let cache = Cache::open()?;
+    let toolchain = || Toolchain::obtain(&cache, options.refresh);
+    match command {
+        "test" => vtick::test(&cache, options),
+        "bench" => vtick::bench(&cache, options),
+        "run" => vtick::run(&cache, options),
+        "build" => artifacts::deliver(&artifacts::programs(&toolchain()?)?, options.output.as_deref()).map(|()| 0),
+        "guest" => match options.forwarded.split_first() {
+            Some((tool, arguments)) => artifacts::show_guest(&toolchain()?, tool, arguments),
+            None => bail!("`cargo xtask guest` needs a tool: objdump, size or nm"),
+        },
+        "kernels" => kernel::list(&cache, options.refresh).map(|()| 0),
+        "lint" => lint::lint(&toolchain()?),
+        "" | "help" | "-h" | "--help" => {
+            print!("{USAGE}");
+            Ok(0)
+        }
+        other => bail!("there is no command {other}\n\n{USAGE}"),
+    }
+}

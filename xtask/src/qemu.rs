@@ -1,0 +1,183 @@
+//! The emulated arm64 machine: its settings, and the command line they make.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+use crate::fdt;
+use crate::process::run;
+use crate::progress::Step;
+
+const QEMU: &str = "qemu-system-aarch64";
+const PACKAGE: &str = "qemu-system-arm";
+
+/// How a KVM host uses the CPU's virtualisation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// The kernel itself runs at EL2.
+    Vhe,
+    /// Only a part of it does.
+    Nvhe,
+    /// The same, and that part does not trust the rest.
+    Protected,
+}
+
+/// The interrupt controller of the emulated host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Gic {
+    /// `GICv2`.
+    V2,
+    /// `GICv3`.
+    V3,
+    /// A `GICv3` that KVM can't virtualise: the device tree does not name its maintenance interrupt.
+    NotVirtual,
+}
+
+/// The machine. What is not here is fixed in [`Machine::arguments`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Machine {
+    /// QEMU's name of the CPU model.
+    pub(crate) cpu: String,
+    /// Number of CPUs.
+    pub(crate) cpus: u32,
+    /// Megabytes of memory.
+    pub(crate) memory: u32,
+    /// What the kernel is told to do with virtualisation; its own choice otherwise.
+    pub(crate) mode: Option<Mode>,
+    /// The interrupt controller.
+    pub(crate) gic: Gic,
+}
+
+impl Default for Machine {
+    fn default() -> Self {
+        Self { cpu: "neoverse-n1".to_owned(), cpus: 1, memory: 1024, mode: None, gic: Gic::V3 }
+    }
+}
+
+impl Machine {
+    /// The command that boots `kernel` with `initramfs`. Files it needs besides go to `folder`.
+    pub(crate) fn command(&self, kernel: &Path, initramfs: &Path, folder: &Path) -> Result<Command> {
+        let mut qemu = self.arguments();
+        if self.gic == Gic::NotVirtual {
+            qemu.arg("-dtb").arg(self.tree_without_maintenance_interrupt(folder)?);
+        }
+        qemu.arg("-kernel").arg(kernel).arg("-initrd").arg(initramfs).args(["-append", &self.kernel_command_line()]);
+        Ok(qemu)
+    }
+
+    /// Everything that makes a run repeatable: one instruction is one nanosecond, idle time is skipped, clock and random
+    /// seed are fixed, and the counter ticks once per instruction.
+    fn arguments(&self) -> Command {
+        let mut qemu = Command::new(QEMU);
+        qemu.args(["-machine", &self.machine()]);
+        qemu.args(["-cpu", &format!("{},cntfrq=1000000000", self.cpu)]);
+        qemu.args(["-smp", &self.cpus.to_string(), "-m", &self.memory.to_string(), "-seed", "1"]);
+        qemu.args(["-icount", "shift=0,sleep=off", "-rtc", "base=2020-01-01,clock=vm"]);
+        // No network card: its option ROM is in a package of its own.
+        qemu.args([
+            "-nodefaults",
+            "-nic",
+            "none",
+            "-display",
+            "none",
+            "-monitor",
+            "none",
+            "-serial",
+            "stdio",
+            "-no-reboot",
+        ]);
+        qemu
+    }
+
+    fn machine(&self) -> String {
+        let gic = if self.gic == Gic::V2 { 2 } else { 3 };
+        // A seeded generator: without one, each system call of the host pays for drawing from an unready one.
+        format!("virt,virtualization=on,gic-version={gic},dtb-randomness=on")
+    }
+
+    fn kernel_command_line(&self) -> String {
+        let mut line = "console=ttyAMA0 quiet nokaslr randomize_kstack_offset=off panic=-1".to_owned();
+        match self.mode {
+            // A kernel on a CPU that can do it runs in VHE of its own accord.
+            None | Some(Mode::Vhe) => {}
+            Some(Mode::Nvhe) => line.push_str(" kvm-arm.mode=nvhe"),
+            Some(Mode::Protected) => line.push_str(" kvm-arm.mode=protected"),
+        }
+        line
+    }
+
+    fn tree_without_maintenance_interrupt(&self, folder: &Path) -> Result<std::path::PathBuf> {
+        let place = folder.join("host.dtb");
+        let mut dump = self.arguments();
+        dump.args(["-machine", &format!("dumpdtb={}", place.display())]);
+        run(dump.stdin(Stdio::null()), None)?;
+        let mut tree = fs::read(&place).with_context(|| format!("QEMU wrote no device tree to {}", place.display()))?;
+        fdt::remove_gic_maintenance_interrupt(&mut tree).map_err(anyhow::Error::msg)?;
+        fdt::pack(&mut tree).map_err(anyhow::Error::msg)?;
+        fs::write(&place, tree)?;
+        Ok(place)
+    }
+}
+
+/// Makes sure that QEMU is there, and installs it where that is allowed.
+pub(crate) fn ensure_installed() -> Result<()> {
+    if is_installed() {
+        return Ok(());
+    }
+    let command = format!("apt-get install --no-install-recommends {PACKAGE}");
+    if !rustix::process::geteuid().is_root() {
+        bail!("{QEMU} is not installed, and only root may do that: `sudo {command}`");
+    }
+    let step = Step::essential(format!("Installing {PACKAGE}"));
+    let install = || {
+        let mut apt = Command::new("apt-get");
+        apt.args(["install", "-y", "--no-install-recommends", PACKAGE])
+            .env("DEBIAN_FRONTEND", "noninteractive")
+            .env("LC_ALL", "C");
+        run(&mut apt, Some(&step))
+    };
+    if install().is_err() {
+        // Most likely because apt's indexes are absent or old.
+        crate::process::check_interrupted()?;
+        run(Command::new("apt-get").arg("update").env("LC_ALL", "C"), Some(&step))?;
+        install()?;
+    }
+    if is_installed() { Ok(()) } else { bail!("`{command}` succeeded, but there is still no {QEMU}") }
+}
+
+fn is_installed() -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(QEMU).exists())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_machine_is_the_one_whose_figures_are_published() {
+        let command = Machine::default().command(Path::new("K"), Path::new("I"), Path::new("/")).unwrap();
+        let words: Vec<_> = command.get_args().map(|word| word.to_str().unwrap()).collect();
+        assert_eq!(
+            words.join(" "),
+            "-machine virt,virtualization=on,gic-version=3,dtb-randomness=on -cpu neoverse-n1,cntfrq=1000000000 -smp 1 \
+             -m 1024 -seed 1 -icount shift=0,sleep=off -rtc base=2020-01-01,clock=vm -nodefaults -nic none \
+             -display none -monitor none -serial stdio -no-reboot -kernel K -initrd I \
+             -append console=ttyAMA0 quiet nokaslr randomize_kstack_offset=off panic=-1"
+        );
+    }
+
+    #[test]
+    fn each_setting_reaches_the_command_line() {
+        let machine =
+            Machine { cpu: "cortex-a57".into(), cpus: 4, memory: 512, mode: Some(Mode::Protected), gic: Gic::V2 };
+        let command = machine.command(Path::new("K"), Path::new("I"), Path::new("/")).unwrap();
+        let line: Vec<_> = command.get_args().map(|word| word.to_str().unwrap()).collect();
+        let line = line.join(" ");
+        for part in ["gic-version=2,", "-cpu cortex-a57,", "-smp 4 ", "-m 512 ", "panic=-1 kvm-arm.mode=protected"] {
+            assert!(line.contains(part), "{part:?} is missing in {line}");
+        }
+    }
+}
