@@ -73,7 +73,9 @@ fn take(vcpu: usize, config: &Config) -> Sample {
     match config.wait {
         wait::SPIN => {
             sysreg::unmask(daif::IRQ);
-            while taken.count.load(Relaxed) == before && now() < give_up {}
+            while taken.count.load(Relaxed) == before && now() < give_up {
+                core::hint::spin_loop();
+            }
             sysreg::mask(daif::IRQ);
         }
         // Masked while it sleeps: a pending interrupt ends WFI all the same, and none can come between a check and the

@@ -54,14 +54,9 @@ fn an_output_that_cannot_be_written_is_refused_before_the_work() {
 fn a_kernel_that_is_no_arm64_image_is_refused_and_told_apart() {
     let (_guard, nothing) = file(4096, &[]);
     let (_guard2, x86) = file(4096, &[(0x1fe, &[0x55, 0xaa]), (0x202, b"HdrS")]);
-    // Magic, but shorter than the image size that its header states.
-    let (_guard3, truncated) = file(4096, &[(0x10, &(32u64 << 20).to_le_bytes()), (0x38, b"ARM\x64")]);
-    for (kernel, due) in [
-        (nothing.as_str(), "arm64 Image"),
-        (x86.as_str(), "x86"),
-        (truncated.as_str(), "truncated"),
-        ("no/such/Image", "No such file"),
-    ] {
+    for (kernel, due) in
+        [(nothing.as_str(), "no arm64 kernel Image"), (x86.as_str(), "x86"), ("no/such/Image", "No such file")]
+    {
         let ran = xtask(&["test", "--kernel", kernel]);
         assert!(ran.error_line().contains(due), "{due} was due\n{}", ran.all());
     }

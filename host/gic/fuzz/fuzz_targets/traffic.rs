@@ -12,6 +12,8 @@ use vtick_gic::{Gic, Group, Lines, State, Trigger};
 const GICD_IGROUPR: u64 = 0x080;
 const GICD_ISACTIVER: u64 = 0x300;
 const GICD_IPRIORITYR: u64 = 0x400;
+const GICD_ITARGETSR: u64 = 0x800;
+const GICD_SGIR: u64 = 0xf00;
 const GICC_CTLR: u64 = 0x00;
 const GICC_IAR: u64 = 0x0c;
 const GICC_EOIR: u64 = 0x10;
@@ -26,7 +28,7 @@ const EOI_MODE: u32 = 1 << 9;
 struct Input {
     cpus: u8,
     spis: u16,
-    /// Enables everything first, so that the traffic needn't find out how to.
+    /// Enables everything first, at all priorities, so that the traffic needn't find out how to.
     boot: bool,
     traffic: Vec<Event>,
 }
@@ -40,6 +42,9 @@ enum Event {
     WriteDistributorWord { cpu: u8, word: u8, register: u8, value: u32 },
     ReadCpuInterface { cpu: u8, word: u8 },
     WriteCpuInterface { cpu: u8, word: u8, value: u32 },
+    /// A byte of GICD_IPRIORITYR or GICD_ITARGETSR.
+    Byte { cpu: u8, intid: u16, targets: bool, value: u8 },
+    Sgi { cpu: u8, targets: u8, intid: u8 },
     Anywhere { cpu: u64, offset: u64, len: u64, value: u32 },
     Acknowledge { cpu: u8, aliased: bool },
     /// Ends what this CPU acknowledged last, as a well-behaved guest does.
@@ -101,6 +106,14 @@ impl Fuzzed {
             }
             Event::WriteCpuInterface { cpu, word, value } => {
                 self.write_c(cpu as usize % cpus, u64::from(word) * 4, 4, value);
+            }
+            Event::Byte { cpu, intid, targets, value } => {
+                let offset = if targets { GICD_ITARGETSR } else { GICD_IPRIORITYR } + u64::from(intid % 1024);
+                self.read_d(cpu as usize % cpus, offset, 1);
+                self.write_d(cpu as usize % cpus, offset, 1, value.into());
+            }
+            Event::Sgi { cpu, targets, intid } => {
+                self.write_d(cpu as usize % cpus, GICD_SGIR, 4, u32::from(targets) << 16 | u32::from(intid % 16));
             }
             Event::Anywhere { cpu, offset, len, value } => {
                 let (cpu, len) = (cpu as usize, len as usize);
@@ -271,13 +284,17 @@ fuzz_target!(|input: Input| {
             for word in 0..32 {
                 fuzzed.gic.write_distributor(cpu, 0x100 + 4 * word, 4, !0);
             }
-            for word in 8..255 {
-                fuzzed.gic.write_distributor(cpu, 0x800 + 4 * word, 4, !0);
+            for intid in 0..1020 {
+                fuzzed.gic.write_distributor(cpu, GICD_IPRIORITYR + intid, 1, intid as u32 * 0x38);
+                fuzzed.gic.write_distributor(cpu, GICD_ITARGETSR + intid, 1, !0);
             }
         }
     }
-    for event in input.traffic.iter().take(200) {
+    for (n, event) in input.traffic.iter().take(256).enumerate() {
         fuzzed.take(event);
-        fuzzed.check();
+        if n % 8 == 7 {
+            fuzzed.check();
+        }
     }
+    fuzzed.check();
 });
