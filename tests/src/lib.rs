@@ -18,10 +18,12 @@ impl Ran {
         format!("status {:?}\n--- stdout\n{}--- stderr\n{}", self.status, self.stdout, self.stderr)
     }
 
-    /// The one line of an error: that there is exactly one, on standard error, and status 2.
+    /// The one line of an error: that there is exactly one, the last on standard error, and status 2. Before it, what
+    /// was done so far may be told ("Fetching ... ...").
     pub fn error_line(&self) -> &str {
         assert_eq!(self.status, Some(2), "{}", self.all());
-        let lines: Vec<&str> = self.stderr.lines().collect();
+        let mut lines: Vec<&str> = self.stderr.lines().collect();
+        lines.retain(|line| !line.ends_with(" ..."));
         let [line] = lines[..] else { panic!("one line was due\n{}", self.all()) };
         line.strip_prefix("error: ").unwrap_or_else(|| panic!("no error line: {line}"))
     }

@@ -35,24 +35,79 @@ struct Input {
 
 #[derive(Arbitrary, Debug)]
 enum Event {
-    Ppi { cpu: u8, intid: u8, level: bool },
-    Spi { intid: u16, level: bool },
-    ReadDistributor { cpu: u8, offset: u16, len: u8 },
-    WriteDistributor { cpu: u8, offset: u16, len: u8, value: u32 },
-    WriteDistributorWord { cpu: u8, word: u8, register: u8, value: u32 },
-    ReadCpuInterface { cpu: u8, word: u8 },
-    WriteCpuInterface { cpu: u8, word: u8, value: u32 },
+    Ppi {
+        cpu: u8,
+        intid: u8,
+        level: bool,
+    },
+    Spi {
+        intid: u16,
+        level: bool,
+    },
+    ReadDistributor {
+        cpu: u8,
+        offset: u16,
+        len: u8,
+    },
+    WriteDistributor {
+        cpu: u8,
+        offset: u16,
+        len: u8,
+        value: u32,
+    },
+    WriteDistributorWord {
+        cpu: u8,
+        word: u8,
+        register: u8,
+        value: u32,
+    },
+    ReadCpuInterface {
+        cpu: u8,
+        word: u8,
+    },
+    WriteCpuInterface {
+        cpu: u8,
+        word: u8,
+        value: u32,
+    },
     /// A byte of GICD_IPRIORITYR or GICD_ITARGETSR.
-    Byte { cpu: u8, intid: u16, targets: bool, value: u8 },
-    Sgi { cpu: u8, targets: u8, intid: u8 },
-    Anywhere { cpu: u64, offset: u64, len: u64, value: u32 },
-    Acknowledge { cpu: u8, aliased: bool },
+    Byte {
+        cpu: u8,
+        intid: u16,
+        targets: bool,
+        value: u8,
+    },
+    Sgi {
+        cpu: u8,
+        targets: u8,
+        intid: u8,
+    },
+    Anywhere {
+        cpu: u64,
+        offset: u64,
+        len: u64,
+        value: u32,
+    },
+    Acknowledge {
+        cpu: u8,
+        aliased: bool,
+    },
     /// Ends what this CPU acknowledged last, as a well-behaved guest does.
-    End { cpu: u8 },
-    Deactivate { cpu: u8, value: u32 },
+    End {
+        cpu: u8,
+    },
+    Deactivate {
+        cpu: u8,
+        value: u32,
+    },
     Restore,
     /// The state is damaged and, if that makes one that a GIC can be in, restored.
-    Damage { cpu: u8, intid: u16, field: u8, value: u32 },
+    Damage {
+        cpu: u8,
+        intid: u16,
+        field: u8,
+        value: u32,
+    },
 }
 
 /// An active priority that this CPU has acknowledged and not yet ended.
