@@ -34,7 +34,8 @@ pub fn xtask(arguments: &[&str]) -> Ran {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let workspace = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
     let mut command = Command::new(cargo);
-    command.arg("xtask").args(arguments).current_dir(workspace).stdin(Stdio::null());
+    // The alias, without cargo's own words.
+    command.args(["run", "--quiet", "--package", "xtask", "--"]).args(arguments).current_dir(workspace).stdin(Stdio::null());
     let Output { status, stdout, stderr } = command.output().expect("cargo can be started");
     Ran {
         status: status.code(),
