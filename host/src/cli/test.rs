@@ -71,7 +71,7 @@ fn run_checks(chosen: &[&'static Check], timeline: bool, mut output: Output) -> 
     terminal::host(&record.host);
     println!();
     for check in chosen {
-        let result = contract::run(check, record.host.cntfrq, |program| kvm.run(program))?;
+        let result = contract::run(check, record.host.cntfrq, |program| kvm.run(program, None))?;
         terminal::check(&result, timeline);
         record.checks.push(result);
     }

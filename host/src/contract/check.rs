@@ -102,8 +102,19 @@ impl Check {
     /// Judges a transcript of the check's program. A vCPU that did not come to the end of its program has violated
     /// the claim, whatever it was, unless the program says that it may not end.
     pub fn judge(&self, program: &Program, judge: &Judge, transcript: &Transcript) -> Judgement {
+        if let Some(reason) = &transcript.unavailable {
+            return not_exercised(reason.clone()).into();
+        }
         let ended = if program.setup.may_not_end { Ok(()) } else { super::diagnosis::all_ended(transcript) };
-        ended.and_then(|()| judge(transcript)).into()
+        ended.and_then(|()| judge(transcript)).and_then(|reason| no_warning(reason, transcript)).into()
+    }
+}
+
+/// Whatever a program does, the host kernel has nothing to warn of.
+fn no_warning(reason: String, transcript: &Transcript) -> Judged {
+    match transcript.warnings.as_deref() {
+        Some([first, ..]) => violated(format!("the host kernel warned: {first}")),
+        _ => Ok(reason),
     }
 }
 
