@@ -33,8 +33,11 @@ pub enum Action {
         /// Which vCPU.
         vcpu: usize,
     },
-    /// The next KVM_RUN of this vCPU finds `immediate_exit` set.
-    ImmediateExit,
+    /// This vCPU's thread stays in userspace for so long; then its next KVM_RUN finds `immediate_exit` set.
+    ImmediateExit {
+        /// Counter ticks.
+        after: u64,
+    },
     /// This vCPU's thread stays in userspace for so long.
     Stay {
         /// Counter ticks.
@@ -116,7 +119,8 @@ impl std::fmt::Display for Action {
             Action::SignalAfter { ticks, vcpu } => {
                 write!(f, "another thread: signal vCPU {vcpu}'s thread after {ticks} ticks")
             }
-            Action::ImmediateExit => write!(f, "set immediate_exit"),
+            Action::ImmediateExit { after: 0 } => write!(f, "set immediate_exit"),
+            Action::ImmediateExit { after } => write!(f, "stay in userspace for {after} ticks, set immediate_exit"),
             Action::Stay { ticks } => write!(f, "stay in userspace for {ticks} ticks"),
             Action::CheckExtension { capability } => write!(f, "KVM_CHECK_EXTENSION({capability})"),
             Action::CheckSystemExtension { capability } => write!(f, "KVM_CHECK_EXTENSION({capability}) on /dev/kvm"),

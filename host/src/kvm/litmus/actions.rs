@@ -44,7 +44,10 @@ impl Run {
                 drop(fault);
                 self.line(vcpu, line, level, false)?;
             }
-            Action::ImmediateExit => vcpu.set_immediate_exit(behaviour != Some(Behaviour::ImmediateExitIgnored)),
+            Action::ImmediateExit { after } => {
+                clock::sleep_until(counter() + after);
+                vcpu.set_immediate_exit(behaviour != Some(Behaviour::ImmediateExitIgnored));
+            }
             Action::Stay { ticks } => clock::sleep_until(counter() + ticks),
             Action::CheckExtension { capability } => {
                 let said = self.vm.fd.check_extension_raw(capability.into()).into();
