@@ -106,6 +106,7 @@ impl Check {
             return not_exercised(reason.clone()).into();
         }
         let ended = if program.setup.may_not_end { Ok(()) } else { super::diagnosis::all_ended(transcript) };
+        let ended = ended.and_then(|()| transcript.neighbour.iter().try_for_each(|t| super::diagnosis::all_ended(t)));
         ended.and_then(|()| judge(transcript)).and_then(|reason| no_warning(reason, transcript)).into()
     }
 }

@@ -11,8 +11,12 @@ mod c05_any_exit;
 mod c06_quiet;
 mod c07_always_there;
 mod c08_lines;
+mod c09_addressing;
 mod c10_timers;
 mod c11_sleep;
+mod c12_state;
+mod c13_neighbours;
+mod c14_pmu;
 mod common;
 
 use super::Check;
@@ -28,8 +32,12 @@ pub fn all() -> impl Iterator<Item = &'static Check> {
         c06_quiet::CHECKS,
         c07_always_there::CHECKS,
         c08_lines::CHECKS,
+        c09_addressing::CHECKS,
         c10_timers::CHECKS,
         c11_sleep::CHECKS,
+        c12_state::CHECKS,
+        c13_neighbours::CHECKS,
+        c14_pmu::CHECKS,
     ]
     .into_iter()
     .flatten()
