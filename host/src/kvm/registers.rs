@@ -32,3 +32,5 @@ pub(super) const PTIMER_CTL: u64 = sysreg(3, 3, 14, 2, 1);
 pub(super) const PTIMER_CVAL: u64 = sysreg(3, 3, 14, 2, 2);
 /// See [`PTIMER_CTL`].
 pub(super) const PTIMER_CNT: u64 = sysreg(3, 3, 14, 0, 1);
+/// PMOVSSET_EL0.
+pub(super) const PMOVSSET: u64 = sysreg(3, 3, 9, 14, 3);

@@ -11,7 +11,7 @@ use crate::lines::Levels;
 const KVM_EXIT_ARM_NISV: u32 = 28;
 
 /// More registers than a vCPU has.
-const MOST_REGISTERS: usize = 2000;
+const MOST_REGISTERS: usize = 500;
 
 /// A vCPU of a VM without an in-kernel irqchip.
 pub(super) struct Vcpu {

@@ -3,7 +3,7 @@
 use vtick_abi::litmus::{kind, sysreg};
 
 use super::common::{VTIMER, value_at};
-use crate::contract::{Action, Check, Clause, Irqchip, Judge, Program, judge, violated};
+use crate::contract::{Action, Check, Clause, Irqchip, Judge, Program, Step, judge, violated};
 use crate::lines::Levels;
 
 pub(super) const CHECKS: &[Check] = &[
@@ -38,9 +38,20 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         name: "gic-system-registers-are-undefined",
         clause: Clause::C2,
-        claim: "ICC_SRE_EL1 and ICC_IAR1_EL1 are UNDEFINED in a VM without an in-kernel GIC.",
+        claim: "ICC_IAR1_EL1, ICC_PMR_EL1 and ICC_IGRPEN1_EL1 are UNDEFINED in a VM without an in-kernel GIC.",
         catches: "GICv3 system registers left usable in such a VM (commit da888524c393).",
-        program: icc_registers_are_undefined,
+        program: |p| {
+            undefined(p, |p| {
+                vec![p.read(sysreg::ICC_IAR1), p.write(sysreg::ICC_PMR, 0xff), p.write(sysreg::ICC_IGRPEN1, 1)]
+            })
+        },
+    },
+    Check {
+        name: "gic-system-register-enable-is-undefined",
+        clause: Clause::C2,
+        claim: "ICC_SRE_EL1 is UNDEFINED in a VM without an in-kernel GIC.",
+        catches: "A guest that takes the GICv3 it sees there for one that works.",
+        program: |p| undefined(p, |p| vec![p.read(sysreg::ICC_SRE)]),
     },
 ];
 
@@ -68,15 +79,16 @@ fn cpu_line_is_refused(p: &mut Program, irqchip: Irqchip) -> Judge {
     })
 }
 
-fn icc_registers_are_undefined(p: &mut Program) -> Judge {
-    let reads = [p.read(sysreg::ICC_SRE), p.read(sysreg::ICC_IAR1)];
+fn undefined(p: &mut Program, accesses: fn(&mut Program) -> Vec<Step>) -> Judge {
+    let accesses = accesses(p);
     judge(move |t| {
-        for (step, name) in reads.into_iter().zip(["ICC_SRE_EL1", "ICC_IAR1_EL1"]) {
+        for &step in &accesses {
             let record = t.at(step)?;
             if record.kind != kind::FAULT {
-                return violated(format!("{name} reads {:#x}, due was an UNDEFINED exception", record.value));
+                let value = record.value;
+                return violated(format!("access {} gave {value:#x}, due was an UNDEFINED exception", record.op + 1));
             }
         }
-        Ok("both are UNDEFINED".to_owned())
+        Ok("UNDEFINED".to_owned())
     })
 }

@@ -69,6 +69,7 @@ pub enum Behaviour {
     CounterOffsetIgnored,
     HostWarns,
     NeighbourTimerMasked,
+    PmuFlagIsEnough,
 }
 
 /// What becomes of a return of KVM_RUN.
@@ -91,6 +92,8 @@ pub struct Inside {
     pub cntv_ctl: u64,
     /// CNTP_CTL; zero where it cannot be read.
     pub cntp_ctl: u64,
+    /// PMOVSSET; zero where the vCPU has no PMU.
+    pub pmovsset: u64,
     /// Whether the last instruction was WFI.
     pub in_wfi: bool,
     /// Whether the last instruction was HVC.
@@ -184,6 +187,7 @@ impl Injector {
             Behaviour::EnableIgnored if inside.cntv_ctl & 3 == 0 => {
                 Levels(levels.0 | asserted(inside.cntv_ctl, 4, Levels::VTIMER))
             }
+            Behaviour::PmuFlagIsEnough if inside.pmovsset != 0 => Levels(levels.0 | Levels::PMU.0),
             Behaviour::LevelInVgicVm if self.irqchip != Irqchip::Userspace => {
                 Levels(levels.0 | asserted(inside.cntv_ctl, 1, Levels::VTIMER))
             }

@@ -55,6 +55,7 @@ pub struct Program {
     vcpu: usize,
     actions: Vec<Action>,
     before: Vec<usize>,
+    required: Vec<usize>,
     neighbour: Option<Box<Program>>,
 }
 
@@ -72,6 +73,7 @@ impl Program {
             vcpu: 0,
             actions: Vec::new(),
             before: Vec::new(),
+            required: Vec::new(),
             neighbour: None,
         };
         program.main[0] = Some(program.block("vCPU 0".to_owned()));
@@ -140,6 +142,13 @@ impl Program {
         self.actions.push(action);
         self.before.push(self.actions.len() - 1);
         ActionRef(self.actions.len() - 1)
+    }
+
+    /// The host does this before any vCPU runs; where it fails, the program cannot be run.
+    pub fn require(&mut self, action: Action) -> ActionRef {
+        let required = self.before(action);
+        self.required.push(required.0);
+        required
     }
 
     /// Writes the program of another vCPU.
@@ -313,6 +322,11 @@ impl Program {
     }
 
     // As it is run ------------------------------------------------------------------------------------------------
+
+    /// The actions before the guest starts that must succeed; otherwise the program is not run.
+    pub fn is_required(&self, action: ActionRef) -> bool {
+        self.required.contains(&action.0)
+    }
 
     /// The actions, by [`ActionRef`].
     pub fn actions(&self) -> &[Action] {

@@ -114,7 +114,8 @@ impl Run {
             Action::CreateVcpu(id) => drop(self.vm.fd.create_vcpu(id).call("KVM_CREATE_VCPU")?),
             Action::CounterOffset(counter_offset) => {
                 let argument = CounterOffset { counter_offset, reserved: 0 };
-                if behaviour != Some(Behaviour::CounterOffsetIgnored) {
+                // Zero is what a check needs, and no offset to be ignored.
+                if behaviour != Some(Behaviour::CounterOffsetIgnored) || counter_offset == 0 {
                     // SAFETY: the kernel reads `argument` during the call.
                     if unsafe { ioctl_with_ref(&self.vm.fd, KVM_ARM_SET_COUNTER_OFFSET(), &argument) } != 0 {
                         return Err(std::io::Error::last_os_error()).call("KVM_ARM_SET_COUNTER_OFFSET");

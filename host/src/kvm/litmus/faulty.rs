@@ -77,6 +77,7 @@ impl Run {
             cntv_ctl: vcpu.register(registers::TIMER_CTL)?,
             // Kernels before 6.4 do not know it.
             cntp_ctl: vcpu.register(registers::PTIMER_CTL).unwrap_or(0),
+            pmovsset: vcpu.register(registers::PMOVSSET).unwrap_or(0),
             in_wfi: last == Some(guest::WFI),
             in_hvc: last == Some(guest::HVC),
         })

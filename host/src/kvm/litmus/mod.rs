@@ -152,6 +152,12 @@ fn run_vm(program: &Program, fault: Option<Behaviour>, placement: Placement) -> 
     for action in program.actions_before() {
         let vcpu = &mut vcpus[0];
         run.act(0, vcpu, action.0, &mut events);
+        if let Some(Event::Action { result: error @ ..0, .. }) = events.last()
+            && program.is_required(action)
+        {
+            let what = run.actions[action.0];
+            return Ok(Transcript::unavailable(program, format!("{what} returned {error} on this kernel")));
+        }
     }
 
     spawn_helper(&run, chores)?;
