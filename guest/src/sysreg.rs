@@ -81,6 +81,9 @@ pub(crate) fn write(register: u16, value: u64) {
         sysreg::PMXEVTYPER => msr!("pmxevtyper_el0", value),
         sysreg::PMXEVCNTR => msr!("pmxevcntr_el0", value),
         sysreg::ICC_SRE => msr!("S3_0_C12_C12_5", value),
+        sysreg::ICC_EOIR1 => msr!("S3_0_C12_C12_1", value),
+        sysreg::ICC_PMR => msr!("S3_0_C4_C6_0", value),
+        sysreg::ICC_IGRPEN1 => msr!("S3_0_C12_C12_7", value),
         _ => panic!("no system register {register} to write"),
     }
 }

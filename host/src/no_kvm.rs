@@ -1,5 +1,6 @@
 //! What stands in for `kvm` on anything but arm64 Linux: there is no way to get a [`Kvm`] here, and so nothing to run.
 
+use crate::contract::fault::Behaviour;
 use crate::contract::{Program, Transcript};
 use crate::latency::{Measurement, Scenario};
 use crate::report::Host;
@@ -27,7 +28,7 @@ impl Kvm {
     }
 
     /// See `kvm`.
-    pub fn run(&self, _: &Program) -> Result<Transcript, Error> {
+    pub fn run(&self, _: &Program, _: Option<Behaviour>) -> Result<Transcript, Error> {
         match *self {}
     }
 

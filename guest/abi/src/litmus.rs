@@ -161,6 +161,12 @@ pub mod sysreg {
     pub const ICC_SRE: u16 = 32;
     /// ICC_IAR1_EL1: UNDEFINED in a VM without an in-kernel GICv3.
     pub const ICC_IAR1: u16 = 33;
+    /// ICC_EOIR1_EL1: see [`ICC_IAR1`].
+    pub const ICC_EOIR1: u16 = 34;
+    /// ICC_PMR_EL1: see [`ICC_IAR1`].
+    pub const ICC_PMR: u16 = 35;
+    /// ICC_IGRPEN1_EL1: see [`ICC_IAR1`].
+    pub const ICC_IGRPEN1: u16 = 36;
 }
 
 /// Bits of [`code::MASK`] and [`code::UNMASK`], as in MSR DAIFSet/DAIFClr.

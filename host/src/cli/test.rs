@@ -5,9 +5,10 @@ use owo_colors::OwoColorize;
 
 use super::select::select;
 use super::{Done, Output, RunArgs};
+use crate::contract::fault::{FAULTS, Fault};
 use crate::contract::{self, Check, Clause, Verdict, checks};
 use crate::kvm::Kvm;
-use crate::report::{Record, terminal};
+use crate::report::{CheckRecord, Record, terminal};
 
 #[derive(clap::Args)]
 pub(super) struct TestArgs {
@@ -26,6 +27,16 @@ pub(super) struct TestArgs {
     /// Show the timeline of held checks too.
     #[arg(long)]
     timeline: bool,
+    /// Do not run the check with exactly this name; can be repeated.
+    #[arg(long, value_name = "CHECK")]
+    skip: Vec<String>,
+    /// Say which check comes next before it runs, on a line of its own: "@running NAME".
+    #[arg(long)]
+    announce: bool,
+    /// Run on a kernel that has this fault, played by a layer before KVM. `list`: list the faults; `all`: see that each
+    /// is caught by the checks that must catch it.
+    #[arg(long, value_name = "FAULT")]
+    inject: Option<String>,
     #[command(flatten)]
     pub(super) run: RunArgs,
 }
@@ -40,18 +51,38 @@ pub(super) fn run(args: &TestArgs) -> anyhow::Result<Done> {
         }
         return Ok(Done::Said);
     }
-    let mut chosen = select("check", checks::all(), |check| check.name, &args.names)?;
-    chosen.retain(|check| args.clause.is_empty() || args.clause.contains(&check.clause));
-    anyhow::ensure!(!chosen.is_empty(), "no check has both such a name and such a clause; --list shows them all");
-    if args.list {
-        chosen.iter().for_each(|check| println!("{:<4} {:<56} {}", check.clause, check.name, check.clause.title()));
+    if args.inject.as_deref() == Some("list") {
+        FAULTS.iter().for_each(|fault| println!("{:<28} {}", fault.name, fault.what));
         return Ok(Done::Said);
     }
+    let mut chosen = select("check", checks::all(), |check| check.name, &args.names)?;
+    chosen.retain(|check| args.clause.is_empty() || args.clause.contains(&check.clause));
+    for skipped in &args.skip {
+        anyhow::ensure!(checks::all().any(|check| check.name == skipped), "--skip: there is no check {skipped}");
+    }
+    chosen.retain(|check| args.skip.iter().all(|skipped| check.name != skipped));
+    anyhow::ensure!(!chosen.is_empty(), "no check has both such a name and such a clause; --list shows them all");
+    if args.list {
+        chosen.iter().for_each(|check| println!("{:<4} {:<66} {}", check.clause, check.name, check.clause.title()));
+        return Ok(Done::Said);
+    }
+    let faults = match args.inject.as_deref() {
+        None => Vec::new(),
+        Some("all") => FAULTS.iter().collect(),
+        Some(name) => {
+            let name = name.to_owned();
+            select("fault", FAULTS.iter(), |fault| fault.name, std::slice::from_ref(&name))?
+        }
+    };
     let output = Output::open(args.run.output.as_deref())?;
     if args.run.plan {
         return Ok(Done::Planned);
     }
-    run_checks(&chosen, args.timeline, output)
+    match faults[..] {
+        [] => run_checks(chosen, args, None, output),
+        [fault] => run_checks(chosen, args, Some(fault), output),
+        _ => catch_faults(&faults),
+    }
 }
 
 fn explain(check: &Check) {
@@ -60,22 +91,67 @@ fn explain(check: &Check) {
     println!("  clause   {} ({}): {}", check.clause, check.clause.title(), check.clause.text());
     println!("  source   {}", check.clause.source());
     println!("  catches  {}", check.catches);
+    for deviation in contract::DEVIATIONS.iter().filter(|deviation| deviation.check == check.name) {
+        println!("  deviates {}: {}", deviation.range(), deviation.why);
+    }
     println!("  program  (ticks of a {} MHz counter)", EXAMPLE_CNTFRQ / 1_000_000);
     let (program, _) = check.build(EXAMPLE_CNTFRQ);
     program.to_string().lines().for_each(|line| println!("    {line}"));
 }
 
-fn run_checks(chosen: &[&'static Check], timeline: bool, mut output: Output) -> anyhow::Result<Done> {
+fn run_checks(
+    mut chosen: Vec<&'static Check>,
+    args: &TestArgs,
+    fault: Option<&Fault>,
+    mut output: Output,
+) -> anyhow::Result<Done> {
     let kvm = Kvm::open()?;
     let mut record = Record::new(kvm.describe());
     terminal::host(&record.host);
+    if let Some(fault) = fault {
+        println!("fault   {}: {}", fault.name, fault.what);
+    }
     println!();
+    // What may take this host down comes last: everything else has its verdict by then.
+    chosen.sort_by_key(|check| check.endangers(&record.host));
     for check in chosen {
-        let result = contract::run(check, record.host.cntfrq, |program| kvm.run(program))?;
-        terminal::check(&result, timeline);
+        if args.announce {
+            println!("@running {}", check.name);
+        }
+        let mut result =
+            contract::run(check, &record.host, |program| kvm.run(program, fault.map(|fault| fault.behaviour)))?;
+        if fault.is_some() {
+            // Deviations are of kernels as they are.
+            result.expected = None;
+        }
+        terminal::check(&result, args.timeline);
         record.checks.push(result);
     }
     terminal::summary(&record.checks);
     output.write(&record)?;
-    Ok(Done::Ran(record.checks.iter().all(|check| check.judgement.verdict != Verdict::Violated)))
+    Ok(Done::Ran(record.checks.iter().all(CheckRecord::is_as_expected)))
+}
+
+/// Injects each fault, and sees that the checks that must catch it do.
+fn catch_faults(faults: &[&Fault]) -> anyhow::Result<Done> {
+    let kvm = Kvm::open()?;
+    let host = kvm.describe();
+    terminal::host(&host);
+    println!();
+    let mut all_caught = true;
+    for fault in faults {
+        let mut caught = 0;
+        let mut missed = Vec::new();
+        for check in checks::all().filter(|check| fault.caught_by.contains(&check.name)) {
+            let result = contract::run(check, &host, |program| kvm.run(program, Some(fault.behaviour)))?;
+            match result.judgement.verdict {
+                Verdict::Violated => caught += 1,
+                Verdict::Held | Verdict::NotExercised => missed.push((check.name, result.judgement)),
+            }
+        }
+        all_caught &= caught > 0 && missed.iter().all(|(_, judgement)| judgement.verdict != Verdict::Held);
+        terminal::fault(fault.name, caught, &missed);
+    }
+    println!("\n{} faults: {}", faults.len(), if all_caught { "all caught" } else { "not all caught" });
+    Ok(Done::Ran(all_caught))
 }

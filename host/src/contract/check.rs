@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::{Clause, Program, Transcript};
-use crate::report::CheckRecord;
+use crate::report::{CheckRecord, Host};
 
 /// A named claim about KVM: a program for the guest, and what its transcript must show.
 pub struct Check {
@@ -99,22 +99,40 @@ impl Check {
         (program, judge)
     }
 
+    /// Whether the check may take this host down with it. Where KVM on a VHE CPU has no vGIC, the handler of the timers'
+    /// interrupts masks the virtual timer's alone, and a guest's physical timer interrupts for ever.
+    pub fn endangers(&self, host: &Host) -> bool {
+        host.kvm_mode == "VHE" && host.gic.contains("no vGIC") && self.build(host.cntfrq).0.uses_ptimer()
+    }
+
     /// Judges a transcript of the check's program. A vCPU that did not come to the end of its program has violated
     /// the claim, whatever it was, unless the program says that it may not end.
     pub fn judge(&self, program: &Program, judge: &Judge, transcript: &Transcript) -> Judgement {
+        if let Some(reason) = &transcript.unavailable {
+            return not_exercised(reason.clone()).into();
+        }
         let ended = if program.setup.may_not_end { Ok(()) } else { super::diagnosis::all_ended(transcript) };
-        ended.and_then(|()| judge(transcript)).into()
+        let ended = ended.and_then(|()| transcript.neighbour.iter().try_for_each(|t| super::diagnosis::all_ended(t)));
+        ended.and_then(|()| judge(transcript)).and_then(|reason| no_warning(reason, transcript)).into()
     }
 }
 
-/// Builds a check's program, has `execute` run it, and judges the transcript. A check that could not be run at all has
-/// no verdict on the kernel: that error ends the run.
+/// Whatever a program does, the host kernel has nothing to warn of.
+fn no_warning(reason: String, transcript: &Transcript) -> Judged {
+    match transcript.warnings.as_deref() {
+        Some([first, ..]) => violated(format!("the host kernel warned: {first}")),
+        _ => Ok(reason),
+    }
+}
+
+/// Builds a check's program, has `execute` run it on `host`, and judges the transcript. A check that could not be run at
+/// all has no verdict on the kernel: that error ends the run.
 pub fn run<E>(
     check: &'static Check,
-    cntfrq: u64,
+    host: &Host,
     execute: impl FnOnce(&Program) -> Result<Transcript, E>,
 ) -> Result<CheckRecord, E> {
-    let (program, judge) = check.build(cntfrq);
+    let (program, judge) = check.build(host.cntfrq);
     let transcript = execute(&program)?;
     let judgement = check.judge(&program, &judge, &transcript);
     let violated = judgement.verdict == Verdict::Violated;
@@ -124,6 +142,7 @@ pub fn run<E>(
         claim: check.claim,
         cause: if violated { super::cause::recognise(&transcript) } else { None },
         judgement,
+        expected: super::deviation::expected(check.name, host),
         timeline: transcript.timeline(&program),
         transcript: Some(transcript),
     })

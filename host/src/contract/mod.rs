@@ -7,13 +7,16 @@ mod cause;
 mod check;
 pub mod checks;
 mod clause;
+mod deviation;
 mod diagnosis;
+pub mod fault;
 mod program;
 mod transcript;
 
 pub use cause::Cause;
 pub use check::{Check, Judge, Judged, Judgement, Unheld, Verdict, judge, not_exercised, run, violated};
 pub use clause::Clause;
+pub use deviation::{DEVIATIONS, Deviation};
 pub use diagnosis::diagnose;
-pub use program::{Action, ActionRef, Program, Setup, Step, Value};
+pub use program::{Action, ActionRef, Irqchip, Program, Setup, Step, TimerRegister, Value};
 pub use transcript::{Ending, Event, GuestRecord, Return, Stopped, Transcript};

@@ -150,6 +150,14 @@ pub struct Transcript {
     pub endings: Vec<Ending>,
     /// Host counter minus guest counter.
     pub offset: u64,
+    /// Warnings of the host kernel about KVM while the program ran; `None`: its log may not be read.
+    pub warnings: Option<Vec<String>>,
+    /// What happened in the VM beside this one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub neighbour: Option<Box<Transcript>>,
+    /// Why the program could not be run on this host, if so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unavailable: Option<String>,
     /// First operation and length of each block, to find a step's records.
     #[serde(skip)]
     starts: Vec<u32>,
@@ -159,7 +167,13 @@ impl Transcript {
     /// Puts the events in order.
     pub fn new(program: &Program, mut events: Vec<Event>, endings: Vec<Ending>, offset: u64) -> Transcript {
         events.sort_by_key(Event::at);
-        Transcript { events, endings, offset, starts: program.block_starts() }
+        let starts = program.block_starts();
+        Transcript { events, endings, offset, warnings: None, neighbour: None, unavailable: None, starts }
+    }
+
+    /// The transcript of a program that this host cannot run, for this reason.
+    pub fn unavailable(program: &Program, reason: String) -> Transcript {
+        Transcript { unavailable: Some(reason), ..Transcript::new(program, Vec::new(), Vec::new(), 0) }
     }
 
     /// Index of a step's operation in the encoded program.
@@ -235,6 +249,14 @@ impl Transcript {
         }
     }
 
+    /// The transcript of the VM beside this one.
+    pub fn neighbour(&self) -> Result<&Transcript, Unheld> {
+        match &self.neighbour {
+            Some(transcript) => Ok(transcript),
+            None => violated("the VM beside this one left no transcript"),
+        }
+    }
+
     /// When an action was done.
     pub fn time_of(&self, action: ActionRef) -> Result<u64, Unheld> {
         let found = self.events.iter().find_map(|event| match event {
@@ -303,6 +325,11 @@ impl Transcript {
                 Ending::Failed { exit, pc } => format!("{:>12}  vCPU {vcpu}  KVM_RUN: {exit}, guest at {pc}", ""),
             });
         }
+        if let (Some(neighbour), Some(transcript)) = (program.neighbour(), &self.neighbour) {
+            lines.push("the VM beside it:".to_owned());
+            lines.extend(transcript.timeline(neighbour));
+        }
+        lines.extend(self.warnings.iter().flatten().map(|line| format!("host kernel: {line}")));
         lines
     }
 

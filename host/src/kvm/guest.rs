@@ -10,7 +10,16 @@ use crate::contract::{Ending, Stopped};
 use crate::lines::Levels;
 
 /// `wfi` (Arm ARM DDI 0487, C6.2: WFI).
-const WFI: u32 = 0xd503_207f;
+pub(super) const WFI: u32 = 0xd503_207f;
+/// `hvc #0` (Arm ARM DDI 0487, C6.2: HVC).
+pub(super) const HVC: u32 = 0xd400_0002;
+
+/// The instruction before the one that the vCPU runs next.
+pub(super) fn last_instruction(vm: &Vm, vcpu: &Vcpu) -> Result<Option<u32>, Error> {
+    let pc = vcpu.register(registers::PC)?;
+    // SAFETY: an instruction is an integer. Outside RAM there is none.
+    Ok(unsafe { vm.read_record(pc.wrapping_sub(4)) }.ok())
+}
 
 /// An exception nobody expected; `address` is where the guest left its report.
 pub(super) fn exception(vm: &Vm, address: u64) -> Result<Ending, Error> {

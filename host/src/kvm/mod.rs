@@ -1,11 +1,14 @@
 //! KVM itself: the only part of the runner that makes its system calls, maps guest memory and starts vCPU threads.
 #![allow(unsafe_code)] // ioctls, signals, the shared kvm_run page; every block says why it is sound
 
+mod affinity;
 mod clock;
 mod guest;
 mod host;
+mod irqchip;
 mod kick;
 mod litmus;
+mod log;
 mod measure;
 mod registers;
 mod vcpu;
@@ -13,6 +16,7 @@ mod vm;
 
 pub use measure::MeasureError;
 
+use crate::contract::fault::Behaviour;
 use crate::contract::{Program, Transcript};
 use crate::latency::{Measurement, Scenario};
 use crate::report::Host;
@@ -67,9 +71,9 @@ impl Kvm {
         host::describe()
     }
 
-    /// Runs a litmus program in a VM of its own, to its end or to its limit.
-    pub fn run(&self, program: &Program) -> Result<Transcript, Error> {
-        litmus::run(program)
+    /// Runs a litmus program in a VM of its own, to its end or to its limit, on the kernel as it is or behind a fault.
+    pub fn run(&self, program: &Program, fault: Option<Behaviour>) -> Result<Transcript, Error> {
+        litmus::run(program, fault)
     }
 
     /// Measures a scenario in a VM of its own.

@@ -26,3 +26,11 @@ pub(super) const TIMER_CTL: u64 = sysreg(3, 3, 14, 3, 1);
 pub(super) const TIMER_CVAL: u64 = sysreg(3, 3, 14, 0, 2);
 /// CNTVCT_EL0, see [`TIMER_CVAL`].
 pub(super) const TIMER_CNT: u64 = sysreg(3, 3, 14, 3, 2);
+/// CNTP_CTL_EL0, CNTP_CVAL_EL0 and CNTPCT_EL0: no swap here. Kernels before 6.4 do not know them.
+pub(super) const PTIMER_CTL: u64 = sysreg(3, 3, 14, 2, 1);
+/// See [`PTIMER_CTL`].
+pub(super) const PTIMER_CVAL: u64 = sysreg(3, 3, 14, 2, 2);
+/// See [`PTIMER_CTL`].
+pub(super) const PTIMER_CNT: u64 = sysreg(3, 3, 14, 0, 1);
+/// PMOVSSET_EL0.
+pub(super) const PMOVSSET: u64 = sysreg(3, 3, 9, 14, 3);

@@ -1,5 +1,6 @@
 //! A vCPU: KVM_RUN with its exit parsed, the level field, registers.
 
+use kvm_bindings::{RegList, kvm_vcpu_init};
 use kvm_ioctls::{VcpuExit, VcpuFd};
 
 use super::{Context, Error, registers};
@@ -9,14 +10,19 @@ use crate::lines::Levels;
 /// KVM_EXIT_ARM_NISV.
 const KVM_EXIT_ARM_NISV: u32 = 28;
 
+/// More registers than a vCPU has.
+const MOST_REGISTERS: usize = 500;
+
 /// A vCPU of a VM without an in-kernel irqchip.
 pub(super) struct Vcpu {
     fd: VcpuFd,
+    init: kvm_vcpu_init,
 }
 
 impl Vcpu {
-    pub(super) fn new(fd: VcpuFd) -> Vcpu {
-        Vcpu { fd }
+    /// A vCPU that was initialised with `init`.
+    pub(super) fn new(fd: VcpuFd, init: kvm_vcpu_init) -> Vcpu {
+        Vcpu { fd, init }
     }
 
     /// KVM_RUN. Whatever it returned, [`levels`](Vcpu::levels) is to be looked at.
@@ -71,6 +77,44 @@ impl Vcpu {
     pub(super) fn set_register(&self, id: u64, value: u64) -> Result<(), Error> {
         self.fd.set_one_reg(id, &value.to_le_bytes()).call("KVM_SET_ONE_REG")?;
         Ok(())
+    }
+
+    /// KVM_ARM_VCPU_INIT as the first time, with every register that `keep` names as it was before.
+    pub(super) fn reinit(&mut self, keep: impl Fn(u64) -> bool) -> Result<(), Error> {
+        // Any exit that waits for its answer is finished first: it would be finished after the restoration otherwise.
+        self.set_immediate_exit(true);
+        let finished = self.run();
+        self.set_immediate_exit(false);
+        if finished != Exit::Interrupted {
+            let source = std::io::Error::other(finished.to_string());
+            return Err(Error::Call { call: "KVM_RUN with immediate_exit", source });
+        }
+        let mut ids = RegList::new(MOST_REGISTERS).map_err(std::io::Error::other).call("a list of registers")?;
+        self.fd.get_reg_list(&mut ids).call("KVM_GET_REG_LIST")?;
+        let mut saved = Vec::new();
+        for &id in ids.as_slice().iter().filter(|&&id| keep(id)) {
+            // KVM_REG_SIZE_MASK: log2 of the size in bytes.
+            let mut bytes = vec![0; 1 << (id >> 52 & 0xf)];
+            self.fd.get_one_reg(id, &mut bytes).call("KVM_GET_ONE_REG")?;
+            saved.push((id, bytes));
+        }
+        self.init_again()?;
+        for (id, bytes) in saved {
+            self.fd.set_one_reg(id, &bytes).call("KVM_SET_ONE_REG")?;
+        }
+        Ok(())
+    }
+
+    /// KVM_ARM_VCPU_INIT as the first time.
+    pub(super) fn init_again(&self) -> Result<(), Error> {
+        self.fd.vcpu_init(&self.init).call("KVM_ARM_VCPU_INIT")
+    }
+
+    /// Sets kvm_run.kvm_valid_regs and kvm_run.kvm_dirty_regs.
+    pub(super) fn set_sync_flags(&mut self, flags: u64) {
+        let run = self.fd.get_kvm_run();
+        run.kvm_valid_regs = flags;
+        run.kvm_dirty_regs = flags;
     }
 
     /// The program counter.

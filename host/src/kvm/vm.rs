@@ -3,9 +3,10 @@
 use std::io::ErrorKind;
 
 use kvm_bindings::{
-    KVM_ARM_VCPU_PMU_V3, KVM_ARM_VCPU_PSCI_0_2, KVM_CAP_ARM_USER_IRQ, kvm_userspace_memory_region, kvm_vcpu_init,
+    KVM_ARM_VCPU_PMU_V3, KVM_ARM_VCPU_PMU_V3_CTRL, KVM_ARM_VCPU_PMU_V3_INIT, KVM_ARM_VCPU_PSCI_0_2,
+    KVM_CAP_ARM_USER_IRQ, kvm_device_attr, kvm_userspace_memory_region, kvm_vcpu_init,
 };
-use kvm_ioctls::{Kvm, VmFd};
+use kvm_ioctls::{Kvm, VcpuFd, VmFd};
 use vm_memory::{Bytes, GuestAddress, GuestMemoryBackend, GuestMemoryMmap, GuestMemoryRegion};
 use vtick_abi::layout::{RAM_BASE, RAM_SIZE};
 
@@ -24,7 +25,7 @@ pub(super) struct Vm {
     pub(super) fd: VmFd,
     memory: GuestMemoryMmap,
     image: Image<'static>,
-    _kvm: Kvm,
+    kvm: Kvm,
 }
 
 /// Opens /dev/kvm.
@@ -69,7 +70,7 @@ impl Vm {
             unsafe { fd.set_user_memory_region(region) }.call("KVM_SET_USER_MEMORY_REGION")?;
         }
         let image = Image::parse(GUEST)?;
-        let vm = Vm { fd, memory, image, _kvm: kvm };
+        let vm = Vm { fd, memory, image, kvm };
         for segment in vm.image.segments()? {
             vm.write(segment.address, segment.bytes)?;
         }
@@ -79,6 +80,11 @@ impl Vm {
     /// Creates vCPU `index`, initialised and about to enter the guest.
     pub(super) fn vcpu(&self, index: usize, pmu: bool) -> Result<(Vcpu, Kick), Error> {
         let fd = self.fd.create_vcpu(index as u64).call("KVM_CREATE_VCPU")?;
+        self.prepare(fd, index, pmu)
+    }
+
+    /// Initialises a vCPU that is to run as the guest's vCPU `index`, and puts it before the guest's first instruction.
+    pub(super) fn prepare(&self, fd: VcpuFd, index: usize, pmu: bool) -> Result<(Vcpu, Kick), Error> {
         let mut init = kvm_vcpu_init::default();
         self.fd.get_preferred_target(&mut init).call("KVM_ARM_PREFERRED_TARGET")?;
         init.features[0] |= 1 << KVM_ARM_VCPU_PSCI_0_2;
@@ -86,12 +92,27 @@ impl Vm {
             init.features[0] |= 1 << KVM_ARM_VCPU_PMU_V3;
         }
         fd.vcpu_init(&init).call("KVM_ARM_VCPU_INIT")?;
+        if pmu {
+            // Without this KVM_RUN fails. Its interrupt number is for VMs with an in-kernel GIC alone.
+            let attribute = kvm_device_attr {
+                flags: 0,
+                group: KVM_ARM_VCPU_PMU_V3_CTRL,
+                attr: KVM_ARM_VCPU_PMU_V3_INIT.into(),
+                addr: 0,
+            };
+            fd.set_device_attr(&attribute).call("KVM_SET_DEVICE_ATTR to initialise the PMU")?;
+        }
         let kick = Kick::new(&fd, self.fd.run_size())?;
-        let vcpu = Vcpu::new(fd);
+        let vcpu = Vcpu::new(fd, init);
         vcpu.set_register(registers::PSTATE, PSTATE_EL1H_DAIF)?;
         vcpu.set_register(registers::PC, self.image.entry())?;
         vcpu.set_register(registers::X0, index as u64)?;
         Ok((vcpu, kick))
+    }
+
+    /// KVM_CHECK_EXTENSION on /dev/kvm.
+    pub(super) fn check_system_extension(&self, capability: u32) -> i32 {
+        self.kvm.check_extension_raw(capability.into())
     }
 
     /// Writes guest memory.

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::contract::{Cause, Clause, Judgement, Transcript};
+use crate::contract::{Cause, Clause, Judgement, Transcript, Verdict};
 use crate::latency::Outcome;
 
 /// Version of the record's layout. Changes whenever a field changes its meaning or goes.
@@ -94,6 +94,9 @@ pub struct CheckRecord {
     /// Verdict and reason.
     #[serde(flatten)]
     pub judgement: Judgement,
+    /// Why a violation is expected of this kernel, if it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expected: Option<&'static str>,
     /// The known kernel fault that a violation looks like.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cause: Option<Cause>,
@@ -103,6 +106,18 @@ pub struct CheckRecord {
     /// The transcript as text.
     #[serde(skip)]
     pub timeline: Vec<String>,
+}
+
+impl CheckRecord {
+    /// Whether the verdict is one that nobody has to look into: held where nothing else is expected, violated where
+    /// that is, or not exercised.
+    pub fn is_as_expected(&self) -> bool {
+        match self.judgement.verdict {
+            Verdict::Held => self.expected.is_none(),
+            Verdict::Violated => self.expected.is_some(),
+            Verdict::NotExercised => true,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use anstream::println;
 use owo_colors::OwoColorize;
 
 use super::record::{CheckRecord, Host, Unit};
-use crate::contract::Verdict;
+use crate::contract::{Judgement, Verdict};
 use crate::latency::{Outcome, Summary};
 
 /// Two lines: what machine this is, and what a figure means here.
@@ -30,16 +30,33 @@ pub fn check(check: &CheckRecord, with_timeline: bool) {
     };
     println!("{verdict} {:<4} {}", check.clause, check.name);
     let violated = check.judgement.verdict == Verdict::Violated;
+    match check.expected {
+        Some(why) if violated => println!("                   expected of this kernel: {why}"),
+        Some(why) if check.judgement.verdict == Verdict::Held => {
+            println!("                   a violation is expected of this kernel, and there is none any more: {why}");
+        }
+        _ => {}
+    }
     if violated || check.judgement.verdict == Verdict::NotExercised || with_timeline {
         println!("                   {}", check.judgement.reason);
     }
     if let Some(cause) = check.cause {
         println!("                   looks like: {}; fixed by commit {}", cause.what, cause.fixed_by);
     }
-    if violated || with_timeline {
+    if (violated && check.expected.is_none()) || with_timeline {
         for line in &check.timeline {
             println!("                   | {line}");
         }
+    }
+}
+
+/// An injected fault's line: how many checks caught it, and which of those that must did not.
+pub fn fault(name: &str, caught: usize, missed: &[(&str, Judgement)]) {
+    let held = missed.iter().any(|(_, judgement)| judgement.verdict == Verdict::Held);
+    let verdict = if held || caught == 0 { "missed".red().bold().to_string() } else { "caught".green().to_string() };
+    println!("{verdict}  {name} ({caught} check{})", if caught == 1 { "" } else { "s" });
+    for (check, judgement) in missed {
+        println!("          {}: {check}: {}", judgement.verdict, judgement.reason);
     }
 }
 
@@ -47,10 +64,11 @@ pub fn check(check: &CheckRecord, with_timeline: bool) {
 pub fn summary(checks: &[CheckRecord]) {
     let count = |verdict| checks.iter().filter(|check| check.judgement.verdict == verdict).count();
     println!(
-        "\n{} checks: {} held, {} violated, {} not exercised",
+        "\n{} checks: {} held, {} violated ({} as expected), {} not exercised",
         checks.len(),
         count(Verdict::Held),
         count(Verdict::Violated),
+        checks.iter().filter(|c| c.judgement.verdict == Verdict::Violated && c.is_as_expected()).count(),
         count(Verdict::NotExercised)
     );
 }

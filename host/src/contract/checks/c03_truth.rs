@@ -2,7 +2,8 @@
 
 use vtick_abi::litmus::sysreg;
 
-use crate::contract::{Action, Check, Clause, Judge, Judged, Program, Step, Transcript, Value, judge, violated};
+use super::common::{BOTH, PTIMER, VTIMER, levels_at, short};
+use crate::contract::{Action, Check, Clause, Judge, Judged, Program, Step, Value, judge, violated};
 use crate::exit::Exit;
 use crate::lines::Levels;
 
@@ -35,15 +36,70 @@ pub(super) const CHECKS: &[Check] = &[
         catches: "Bits swapped or both set for one timer.",
         program: vtimer_level_says_nothing_of_the_ptimer,
     },
+    Check {
+        name: "ptimer-level-says-nothing-of-the-vtimer",
+        clause: Clause::C3,
+        claim: "With the ptimer expired and the vtimer armed for later, the ptimer's bit alone is set.",
+        catches: "Bits swapped or both set for one timer.",
+        program: ptimer_level_says_nothing_of_the_vtimer,
+    },
+    Check {
+        name: "both-timers-show-at-once",
+        clause: Clause::C3,
+        claim: "With both timers expired both bits are set, on MMIO reads and on MMIO writes.",
+        catches: "One timer's level hiding the other's.",
+        program: both_timers_show_at_once,
+    },
+    Check {
+        name: "first-return-ever-shows-no-level",
+        clause: Clause::C3,
+        claim: "No return of KVM_RUN shows a level before a guest has armed a timer.",
+        catches: "A field that starts with rubbish, or a reset value of the timer taken for an assertion.",
+        program: first_return_shows_no_level,
+    },
+    Check {
+        name: "level-shows-on-every-one-of-a-hundred-exits",
+        clause: Clause::C3,
+        claim: "An asserted level shows on each of a hundred MMIO exits in a row, and on none after its fall.",
+        catches: "A level reported once, as if it were an edge.",
+        program: level_shows_on_every_exit,
+    },
+    Check {
+        name: "shutdown-exit-carries-the-level",
+        clause: Clause::C3,
+        claim: "The KVM_EXIT_SYSTEM_EVENT of PSCI SYSTEM_OFF shows the level that is asserted.",
+        catches: "A field that is refreshed for MMIO and signals alone.",
+        program: |p| system_event_carries_the_level(p, 0x8400_0008),
+    },
+    Check {
+        name: "reset-exit-carries-the-level",
+        clause: Clause::C3,
+        claim: "The KVM_EXIT_SYSTEM_EVENT of PSCI SYSTEM_RESET shows the level that is asserted.",
+        catches: "A field that is refreshed for MMIO and signals alone.",
+        program: |p| system_event_carries_the_level(p, 0x8400_0009),
+    },
+    Check {
+        name: "immediate-exit-runs-no-guest-code",
+        clause: Clause::C3,
+        claim: "KVM_RUN with immediate_exit set returns EINTR before the guest runs, with no level invented.",
+        catches: "immediate_exit ignored: userspace cannot look at the levels without running the guest.",
+        program: immediate_exit_runs_no_guest_code,
+    },
+    Check {
+        name: "immediate-exit-carries-the-level",
+        clause: Clause::C3,
+        claim: "A return forced by immediate_exit shows a level that rose while userspace had the vCPU.",
+        catches: "The field left as the return before had it.",
+        program: immediate_exit_carries_the_level,
+    },
+    Check {
+        name: "level-of-one-vcpu-does-not-show-on-another",
+        clause: Clause::C3,
+        claim: "While one vCPU's vtimer is asserted, no return of another vCPU shows a level.",
+        catches: "Levels kept per VM, or reported on the vCPU that happens to be there.",
+        program: level_of_one_vcpu,
+    },
 ];
-
-fn level_at(t: &Transcript, step: Step, expected: Levels, when: &str) -> Result<(), crate::contract::Unheld> {
-    let exit = t.exit_of(step)?;
-    if exit.levels != expected {
-        return violated(format!("{when} the exit showed levels {}, due were {expected}", exit.levels));
-    }
-    Ok(())
-}
 
 fn mmio_exit_carries_the_level(p: &mut Program, exit: fn(&mut Program) -> Step) -> Judge {
     let delay = p.us(300);
@@ -52,8 +108,8 @@ fn mmio_exit_carries_the_level(p: &mut Program, exit: fn(&mut Program) -> Step) 
     p.spin_until(Value::Now(2 * delay));
     let after = exit(p);
     judge(move |t| {
-        level_at(t, before, Levels::NONE, "before the deadline")?;
-        level_at(t, after, Levels::VTIMER, "after the deadline")?;
+        levels_at(t, before, Levels::NONE, "before the deadline")?;
+        levels_at(t, after, Levels::VTIMER, "after the deadline")?;
         Ok("low before the deadline, high after".to_owned())
     })
 }
@@ -76,6 +132,129 @@ fn signal_exit_carries_the_level(p: &mut Program) -> Judge {
     })
 }
 
+fn ptimer_level_says_nothing_of_the_vtimer(p: &mut Program) -> Judge {
+    p.arm_vtimer(p.us(1_000_000));
+    let after = PTIMER.expire(p);
+    VTIMER.off(p);
+    judge(move |t| {
+        levels_at(t, after, Levels::PTIMER, "with the ptimer alone expired")?;
+        Ok("the ptimer's bit alone is set".to_owned())
+    })
+}
+
+fn both_timers_show_at_once(p: &mut Program) -> Judge {
+    VTIMER.expire(p);
+    let read = PTIMER.expire(p);
+    let write = p.mmio_write();
+    judge(move |t| {
+        levels_at(t, read, BOTH, "with both timers expired")?;
+        levels_at(t, write, BOTH, "with both timers expired")?;
+        Ok("both bits are set".to_owned())
+    })
+}
+
+fn first_return_shows_no_level(p: &mut Program) -> Judge {
+    p.mmio_read();
+    judge(move |t| match t.returns().find(|r| r.levels != Levels::NONE) {
+        None => Ok(format!("none of {} returns showed a level", t.returns().count())),
+        Some(r) => violated(format!("a return with {} showed levels {}, no timer was armed", r.exit, r.levels)),
+    })
+}
+
+fn level_shows_on_every_exit(p: &mut Program) -> Judge {
+    VTIMER.expire(p);
+    let count = p.note(100);
+    p.into_register(count, 0);
+    let high = p.mmio_read();
+    p.loop_to(0, high);
+    VTIMER.off(p);
+    let count = p.note(10);
+    p.into_register(count, 0);
+    let low = p.mmio_read();
+    p.loop_to(0, low);
+    judge(move |t| {
+        for (step, due) in [(high, Levels::VTIMER), (low, Levels::NONE)] {
+            let (from, to) = (t.at(step)?.before, t.all(step).last().map_or(0, |last| last.after));
+            for r in t.returns_between(0, from, to).filter(|r| r.exit.address().is_some()) {
+                if r.levels != due {
+                    return violated(format!("an exit in the row showed levels {}, due were {due}", r.levels));
+                }
+            }
+        }
+        Ok("high on a hundred exits, low on the ten after the fall".to_owned())
+    })
+}
+
+fn system_event_carries_the_level(p: &mut Program, function: u64) -> Judge {
+    p.powers_off();
+    let high = VTIMER.expire(p);
+    p.hvc(function, 0);
+    judge(move |t| {
+        levels_at(t, high, Levels::VTIMER, "before the guest turned itself off")?;
+        match t.returns().find(|r| matches!(r.exit, Exit::SystemEvent { .. })) {
+            Some(r) if r.levels == Levels::VTIMER => Ok(format!("{} with levels {}", r.exit, r.levels)),
+            Some(r) => violated(format!("{} with levels {}, due were vtimer", r.exit, r.levels)),
+            None => violated("PSCI made no KVM_EXIT_SYSTEM_EVENT"),
+        }
+    })
+}
+
+fn immediate_exit_runs_no_guest_code(p: &mut Program) -> Judge {
+    let (asked, set) = p.ask(Action::ImmediateExit { after: 0 });
+    judge(move |t| {
+        let (set, ran_on) = (t.time_of(set)?, t.at(asked)?.after);
+        match t.returns_between(0, set, ran_on).next() {
+            Some(r) if r.exit == Exit::Interrupted && r.levels == Levels::NONE => {
+                Ok("EINTR before the guest ran on, levels none".to_owned())
+            }
+            Some(r) => violated(format!("returned with {}, levels {}; due were EINTR and none", r.exit, r.levels)),
+            None => violated("the guest ran on, and KVM_RUN did not return"),
+        }
+    })
+}
+
+fn immediate_exit_carries_the_level(p: &mut Program) -> Judge {
+    let delay = short(p);
+    p.arm_vtimer(delay);
+    let (asked, set) = p.ask(Action::ImmediateExit { after: 3 * delay });
+    judge(move |t| {
+        let (set, ran_on) = (t.time_of(set)?, t.at(asked)?.after);
+        match t.returns_between(0, set, ran_on).next() {
+            Some(r) if r.levels == Levels::VTIMER => Ok(format!("returned with {}, levels {}", r.exit, r.levels)),
+            Some(r) => violated(format!(
+                "the vtimer expired before KVM_RUN was called with immediate_exit set; it returned {} with levels {}, \
+                 due were vtimer",
+                r.exit, r.levels
+            )),
+            None => violated("the guest ran on, and KVM_RUN did not return"),
+        }
+    })
+}
+
+fn level_of_one_vcpu(p: &mut Program) -> Judge {
+    let patience = p.us(100_000);
+    let high = VTIMER.expire(p);
+    p.signal(0);
+    p.wait_for(1, 1, Value::Now(patience));
+    let still = p.mmio_read();
+    let other = p.on_vcpu(1, |p| {
+        p.wait_for(0, 1, Value::Now(patience));
+        let other = p.mmio_read();
+        p.mmio_write();
+        p.signal(1);
+        other
+    });
+    judge(move |t| {
+        levels_at(t, high, Levels::VTIMER, "on the vCPU whose vtimer is asserted,")?;
+        levels_at(t, other, Levels::NONE, "on the other vCPU")?;
+        levels_at(t, still, Levels::VTIMER, "after the other vCPU's exits")?;
+        match t.returns().find(|r| r.vcpu == 1 && r.levels != Levels::NONE) {
+            None => Ok("each vCPU shows its own".to_owned()),
+            Some(r) => violated(format!("a return of vCPU 1 showed levels {}, due were none", r.levels)),
+        }
+    })
+}
+
 fn vtimer_level_says_nothing_of_the_ptimer(p: &mut Program) -> Judge {
     let delay = p.us(300);
     p.arm_ptimer(p.us(1_000_000));
@@ -84,7 +263,7 @@ fn vtimer_level_says_nothing_of_the_ptimer(p: &mut Program) -> Judge {
     let after = p.mmio_read();
     p.write(sysreg::CNTP_CTL, 0);
     judge(move |t| {
-        level_at(t, after, Levels::VTIMER, "with the vtimer alone expired")?;
+        levels_at(t, after, Levels::VTIMER, "with the vtimer alone expired")?;
         Ok("the vtimer's bit alone is set".to_owned())
     })
 }

@@ -1,8 +1,7 @@
 //! C4: a level change makes KVM_RUN return before guest code runs on.
 
-use vtick_abi::litmus::sysreg;
-
-use crate::contract::{Check, Clause, Judge, Program, Value, judge, violated};
+use super::common::{BOTH, PTIMER, Timer, VTIMER, levels_at, short};
+use crate::contract::{Action, Check, Clause, Judge, Program, Value, judge, violated};
 use crate::lines::Levels;
 
 pub(super) const CHECKS: &[Check] = &[
@@ -26,7 +25,7 @@ pub(super) const CHECKS: &[Check] = &[
         claim: "After the guest turns an expired vtimer off, the next VM exit, even one that the kernel handles by \
                 itself, returns to userspace with the level low.",
         catches: "No exit on a falling level: userspace keeps the line up, and the guest takes the interrupt again.",
-        program: falling_level_is_noticed,
+        program: |p| falling_level_is_noticed(p, VTIMER),
     },
     Check {
         name: "ptimer-rising-level-ends-kvm-run",
@@ -34,6 +33,44 @@ pub(super) const CHECKS: &[Check] = &[
         claim: "When the physical timer expires under a spinning guest, KVM_RUN returns with its level high.",
         catches: "A ptimer that is emulated but never armed, or whose output is not reported.",
         program: ptimer_rising_level_ends_kvm_run,
+    },
+    Check {
+        name: "ptimer-falling-level-is-noticed-before-the-guest-runs-on",
+        clause: Clause::C4,
+        claim: "After the guest turns an expired ptimer off, the next VM exit, even one that the kernel handles by \
+                itself, returns to userspace with the level low.",
+        catches: "No exit on a falling level: userspace keeps the line up, and the guest takes the interrupt again.",
+        program: |p| falling_level_is_noticed(p, PTIMER),
+    },
+    Check {
+        name: "level-that-rises-in-userspace-is-noticed-before-the-guest-runs",
+        clause: Clause::C4,
+        claim: "When the vtimer expires while userspace has the vCPU, the next KVM_RUN returns its level before guest \
+                code runs.",
+        catches: "A change that is looked for behind guest code alone.",
+        program: rises_in_userspace,
+    },
+    Check {
+        name: "fall-of-one-level-is-noticed-while-the-other-stays",
+        clause: Clause::C4,
+        claim: "With both timers asserted, turning the vtimer off makes KVM_RUN return with the ptimer's level alone.",
+        catches: "A notice for 'any level' instead of for each.",
+        program: fall_of_one,
+    },
+    Check {
+        name: "rise-of-a-second-level-is-noticed-while-the-first-stays",
+        clause: Clause::C4,
+        claim: "With the vtimer asserted and told, the ptimer's expiry under a spinning guest makes KVM_RUN return with \
+                both levels.",
+        catches: "A notice for 'any level' instead of for each.",
+        program: rise_of_a_second,
+    },
+    Check {
+        name: "each-of-five-deadlines-is-noticed",
+        clause: Clause::C4,
+        claim: "A vtimer that is turned off and armed again is noticed at every deadline, not at the first alone.",
+        catches: "State that outlives the first interrupt: a level taken as told, a timer left masked.",
+        program: each_deadline_is_noticed,
     },
 ];
 
@@ -53,7 +90,7 @@ fn rising_level_ends_kvm_run(p: &mut Program) -> Judge {
 fn rising_level_is_on_time(p: &mut Program) -> Judge {
     let delay = p.us(300);
     let armed = p.arm_vtimer(delay);
-    let spun = p.spin_until(Value::Now(100 * delay));
+    let spun = p.spin_until(Value::Now(10 * delay));
     judge(move |t| {
         let deadline = t.deadline(armed)?;
         let spun = t.at(spun)?;
@@ -69,19 +106,13 @@ fn rising_level_is_on_time(p: &mut Program) -> Judge {
     })
 }
 
-fn falling_level_is_noticed(p: &mut Program) -> Judge {
-    let delay = p.us(300);
-    p.arm_vtimer(delay);
-    p.spin_until(Value::Now(2 * delay));
-    let high = p.mmio_read();
-    let off = p.write(sysreg::CNTV_CTL, 0);
+fn falling_level_is_noticed(p: &mut Program, timer: Timer) -> Judge {
+    let high = timer.expire(p);
+    let off = timer.off(p);
     let call = p.hvc_psci_version();
     let ran_on = p.note(0);
     judge(move |t| {
-        let high = t.exit_of(high)?;
-        if high.levels != Levels::VTIMER {
-            return violated(format!("before it fell the level was {}, due was vtimer", high.levels));
-        }
+        levels_at(t, high, timer.level, "before it fell")?;
         let (off, call, ran_on) = (t.at(off)?, t.at(call)?, t.at(ran_on)?);
         match t.returns_between(0, off.before, ran_on.before).next() {
             Some(r) if r.levels == Levels::NONE => Ok(format!("returned with {}, levels {}", r.exit, r.levels)),
@@ -106,5 +137,69 @@ fn ptimer_rising_level_ends_kvm_run(p: &mut Program) -> Judge {
             Some(r) => violated(format!("KVM_RUN returned with levels {}, due were ptimer", r.levels)),
             None => violated("the guest spun past its deadline and KVM_RUN never returned with the ptimer's level"),
         }
+    })
+}
+
+fn rises_in_userspace(p: &mut Program) -> Judge {
+    let delay = short(p);
+    p.arm_vtimer(delay);
+    let (asked, stayed) = p.ask(Action::Stay { ticks: 3 * delay });
+    judge(move |t| {
+        // The operation that asked ends when the guest runs on.
+        let (stayed, ran_on) = (t.time_of(stayed)?, t.at(asked)?.after);
+        match t.returns_between(0, stayed, ran_on).find(|r| r.levels == Levels::VTIMER) {
+            Some(r) => Ok(format!("returned with {}, levels {}, before the guest ran on", r.exit, r.levels)),
+            None => violated("the guest ran on, and no return of KVM_RUN had shown the vtimer's level"),
+        }
+    })
+}
+
+fn fall_of_one(p: &mut Program) -> Judge {
+    VTIMER.expire(p);
+    let high = PTIMER.expire(p);
+    let off = VTIMER.off(p);
+    p.hvc_psci_version();
+    let ran_on = p.note(0);
+    PTIMER.off(p);
+    judge(move |t| {
+        levels_at(t, high, BOTH, "with both timers expired")?;
+        match t.returns_between(0, t.at(off)?.before, t.at(ran_on)?.before).next() {
+            Some(r) if r.levels == Levels::PTIMER => Ok(format!("returned with {}, levels {}", r.exit, r.levels)),
+            Some(r) => violated(format!("KVM_RUN returned with levels {}, due were ptimer", r.levels)),
+            None => violated("the guest turned the vtimer off, went through an HVC and ran on, without a return"),
+        }
+    })
+}
+
+fn rise_of_a_second(p: &mut Program) -> Judge {
+    let delay = short(p);
+    VTIMER.expire(p);
+    let armed = PTIMER.arm(p, delay);
+    let spun = p.spin(2 * delay);
+    judge(move |t| match t.returns_between(0, t.at(armed)?.before, t.at(spun)?.after).find(|r| r.levels == BOTH) {
+        Some(r) => Ok(format!("returned with {}, levels {}", r.exit, r.levels)),
+        None => violated("the guest spun past the ptimer's deadline, and no return showed both levels"),
+    })
+}
+
+fn each_deadline_is_noticed(p: &mut Program) -> Judge {
+    let delay = p.us(100);
+    let rounds: Vec<_> = (0..5)
+        .map(|_| {
+            let armed = VTIMER.arm(p, delay);
+            let spun = p.spin(2 * delay);
+            VTIMER.off(p);
+            (armed, spun, p.mmio_read())
+        })
+        .collect();
+    judge(move |t| {
+        for (round, &(armed, spun, low)) in rounds.iter().enumerate() {
+            let (armed, spun) = (t.at(armed)?, t.at(spun)?);
+            if !t.returns_between(0, armed.before, spun.after).any(|r| r.levels == Levels::VTIMER) {
+                return violated(format!("deadline {} of 5 passed without a return that shows it", round + 1));
+            }
+            levels_at(t, low, Levels::NONE, "after the timer was turned off")?;
+        }
+        Ok("noticed five times".to_owned())
     })
 }

@@ -2,7 +2,9 @@
 
 use vtick_abi::litmus::sysreg;
 
-use crate::contract::{Check, Clause, Judge, Program, Value, judge, violated};
+use super::common::{PTIMER, Timer, VTIMER, levels_at, quiet_between, short};
+use crate::contract::{Action, Check, Clause, Judge, Program, Value, judge, violated};
+use crate::lines::{Levels, Line};
 
 pub(super) const CHECKS: &[Check] = &[
     Check {
@@ -11,7 +13,7 @@ pub(super) const CHECKS: &[Check] = &[
         claim: "A vtimer level that stays high and that userspace ignores ends KVM_RUN once, and the guest makes \
                 progress.",
         catches: "An exit storm while a level is high: userspace that predates the mode would live-lock.",
-        program: ignored_level_makes_no_stream_of_exits,
+        program: |p| ignored_level_makes_no_stream_of_exits(p, VTIMER),
     },
     Check {
         name: "masked-timer-makes-no-exit",
@@ -20,12 +22,49 @@ pub(super) const CHECKS: &[Check] = &[
         catches: "IMASK forgotten in the output; an exit for the hardware interrupt instead of the level.",
         program: masked_timer_makes_no_exit,
     },
+    Check {
+        name: "ignored-ptimer-level-makes-no-stream-of-exits",
+        clause: Clause::C6,
+        claim: "A ptimer level that stays high and that userspace ignores ends KVM_RUN once, and the guest makes \
+                progress.",
+        catches: "Endless physical-timer interrupts (commit b4a1583abc83).",
+        program: |p| ignored_level_makes_no_stream_of_exits(p, PTIMER),
+    },
+    Check {
+        name: "disabled-timer-makes-no-exit",
+        clause: Clause::C6,
+        claim: "A vtimer whose deadline passes with ENABLE clear changes no level and ends no KVM_RUN.",
+        catches: "ENABLE forgotten in the output.",
+        program: disabled_timer_makes_no_exit,
+    },
+    Check {
+        name: "guest-without-timers-is-left-alone",
+        clause: Clause::C6,
+        claim: "A guest that spins with no timer armed and no line raised makes no return of KVM_RUN.",
+        catches: "Returns for the host's own interrupts.",
+        program: guest_without_timers,
+    },
+    Check {
+        name: "raised-line-makes-no-exit",
+        clause: Clause::C6,
+        claim: "A line that userspace has raised and that the guest has masked ends no KVM_RUN.",
+        catches: "A pending interrupt taken for a reason to return.",
+        program: raised_line_makes_no_exit,
+    },
+    Check {
+        name: "high-level-costs-one-exit-per-mmio-access",
+        clause: Clause::C6,
+        claim: "While a level stays high and is ignored, fifty MMIO accesses make exactly fifty returns.",
+        catches: "A notice repeated at every entry.",
+        program: one_exit_per_access,
+    },
 ];
 
-fn ignored_level_makes_no_stream_of_exits(p: &mut Program) -> Judge {
-    let delay = p.us(300);
-    let armed = p.arm_vtimer(delay);
-    let spun = p.spin_until(Value::Now(20 * delay));
+fn ignored_level_makes_no_stream_of_exits(p: &mut Program, timer: Timer) -> Judge {
+    let delay = short(p);
+    timer.arm(p, delay);
+    let armed = p.note(0);
+    let spun = p.spin(10 * delay);
     judge(move |t| {
         let (armed, spun) = (t.at(armed)?, t.at(spun)?);
         match t.returns_between(0, armed.after, spun.after).count() {
@@ -51,6 +90,54 @@ fn masked_timer_makes_no_exit(p: &mut Program) -> Judge {
         match t.returns_between(0, armed.after, spun.after).next() {
             None => Ok("expired (ISTATUS) without an exit".to_owned()),
             Some(r) => violated(format!("KVM_RUN returned with {}, levels {}; no return was due", r.exit, r.levels)),
+        }
+    })
+}
+
+fn disabled_timer_makes_no_exit(p: &mut Program) -> Judge {
+    let delay = short(p);
+    let armed = p.write(sysreg::CNTV_CVAL, Value::Now(delay));
+    let spun = p.spin(3 * delay);
+    let low = p.mmio_read();
+    judge(move |t| {
+        quiet_between(t, armed, spun)?;
+        levels_at(t, low, Levels::NONE, "after the deadline of a disabled timer")?;
+        Ok("no return, no level".to_owned())
+    })
+}
+
+fn guest_without_timers(p: &mut Program) -> Judge {
+    let from = p.note(0);
+    // Longer than a tick of a host with HZ=250.
+    let spun = p.spin(p.us(10_000));
+    judge(move |t| {
+        quiet_between(t, from, spun)?;
+        Ok("no return in 10 ms".to_owned())
+    })
+}
+
+fn raised_line_makes_no_exit(p: &mut Program) -> Judge {
+    let (raised, _) = p.ask(Action::Line { vcpu: 0, line: Line::Irq, level: true });
+    let spun = p.spin(p.us(2000));
+    p.ask(Action::Line { vcpu: 0, line: Line::Irq, level: false });
+    judge(move |t| {
+        quiet_between(t, raised, spun)?;
+        Ok("no return in 2 ms".to_owned())
+    })
+}
+
+fn one_exit_per_access(p: &mut Program) -> Judge {
+    let high = VTIMER.expire(p);
+    let count = p.note(50);
+    p.into_register(count, 0);
+    let read = p.mmio_read();
+    p.loop_to(0, read);
+    judge(move |t| {
+        levels_at(t, high, VTIMER.level, "before the accesses")?;
+        let to = t.all(read).last().map_or(0, |last| last.after);
+        match t.returns_between(0, t.at(read)?.before, to).count() {
+            50 => Ok("fifty".to_owned()),
+            n => violated(format!("{n} returns for fifty accesses")),
         }
     })
 }

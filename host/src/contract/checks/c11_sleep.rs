@@ -2,6 +2,7 @@
 
 use vtick_abi::litmus::sysreg;
 
+use super::common::{PTIMER, Timer, VTIMER, levels_at, short, sleep, taken_at};
 use crate::contract::{Action, Check, Clause, Judge, Program, Step, Value, judge, violated};
 use crate::lines::{Levels, Line, Routing};
 
@@ -12,21 +13,21 @@ pub(super) const CHECKS: &[Check] = &[
         claim: "A vCPU asleep in WFI with interrupts masked wakes when the vtimer expires, and the return that ends \
                 its sleep carries the level.",
         catches: "The sleep of about v5.19 to 2026: the expired timer never wakes the vCPU.",
-        program: wfi_wakes_masked,
+        program: |p| wfi_wakes_masked(p, VTIMER),
     },
     Check {
         name: "wfi-wakes-on-the-vtimer-with-interrupts-unmasked",
         clause: Clause::C11,
         claim: "A vCPU asleep in WFI with interrupts unmasked wakes when the vtimer expires, and takes the interrupt.",
         catches: "The sleep of about v5.19 to 2026: the expired timer never wakes the vCPU.",
-        program: wfi_wakes_unmasked,
+        program: |p| wfi_wakes_unmasked(p, VTIMER),
     },
     Check {
         name: "wfi-wakes-on-a-line-raised-by-another-thread",
         clause: Clause::C11,
         claim: "A vCPU asleep in WFI wakes when another thread raises its IRQ line.",
         catches: "KVM_IRQ_LINE that changes the line of a halted vCPU without waking it.",
-        program: wfi_wakes_on_a_line,
+        program: |p| wfi_wakes_on_a_line(p, Line::Irq),
     },
     Check {
         name: "wfi-does-not-wake-without-a-reason",
@@ -35,61 +36,120 @@ pub(super) const CHECKS: &[Check] = &[
         catches: "WFI treated as a NOP, or spurious wake-ups: idle guests would burn their host.",
         program: wfi_stays_asleep,
     },
+    Check {
+        name: "wfi-wakes-on-the-ptimer-with-interrupts-masked",
+        clause: Clause::C11,
+        claim: "A vCPU asleep in WFI with interrupts masked wakes when the ptimer expires, and the return that ends its \
+                sleep carries the level.",
+        catches: "An emulated timer that no hardware timer stands in for while its vCPU sleeps.",
+        program: |p| wfi_wakes_masked(p, PTIMER),
+    },
+    Check {
+        name: "wfi-wakes-on-the-ptimer-with-interrupts-unmasked",
+        clause: Clause::C11,
+        claim: "A vCPU asleep in WFI with interrupts unmasked wakes when the ptimer expires, and takes the interrupt.",
+        catches: "An emulated timer that no hardware timer stands in for while its vCPU sleeps.",
+        program: |p| wfi_wakes_unmasked(p, PTIMER),
+    },
+    Check {
+        name: "wfi-wakes-on-a-fiq-line-raised-by-another-thread",
+        clause: Clause::C11,
+        claim: "A vCPU asleep in WFI wakes when another thread raises its FIQ line.",
+        catches: "A wake-up that looks at the IRQ line alone.",
+        program: |p| wfi_wakes_on_a_line(p, Line::Fiq),
+    },
+    Check {
+        name: "wfi-with-the-line-up-does-not-sleep",
+        clause: Clause::C11,
+        claim: "WFI with an IRQ line up, masked or not, is over at once.",
+        catches: "A vCPU put to sleep with an interrupt pending.",
+        program: wfi_with_the_line_up,
+    },
+    Check {
+        name: "each-of-five-sleeps-ends",
+        clause: Clause::C11,
+        claim: "A vCPU that arms its vtimer and sleeps, five times over, wakes five times.",
+        catches: "A background timer that works once.",
+        program: each_sleep_ends,
+    },
+    Check {
+        name: "wfi-does-not-wake-on-a-masked-timer",
+        clause: Clause::C11,
+        claim: "A vCPU asleep in WFI stays asleep when a vtimer with IMASK set passes its deadline.",
+        catches: "A background timer armed for an output that cannot come.",
+        program: wfi_ignores_a_masked_timer,
+    },
+    Check {
+        name: "psci-cpu-suspend-wakes-on-the-vtimer",
+        clause: Clause::C11,
+        claim: "A vCPU in PSCI CPU_SUSPEND (standby) wakes when the vtimer expires, and a return carries the level.",
+        catches: "The missed wake-up after CPU_SUSPEND (commit a867e9d0cc15).",
+        program: cpu_suspend_wakes,
+    },
+    Check {
+        name: "wfe-comes-to-an-end",
+        clause: Clause::C11,
+        claim: "WFE with no event to come gives up the host CPU at most, and the guest runs on.",
+        catches: "WFE treated as WFI: a guest that spins politely on a lock would hang.",
+        program: wfe_ends,
+    },
 ];
 
-/// Longer than KVM polls before it lets a halted vCPU sleep (halt_poll_ns, 500 us).
-fn sleep(p: &Program) -> u64 {
-    p.us(3000)
-}
+/// By how much a vCPU may oversleep, in microseconds: any scheduler has run it by then.
+const LATE_US: u64 = 80_000;
 
-fn woke_at_the_deadline(armed: Step, woke: Step) -> Judge {
+/// That WFI ended at the deadline, with a return that carried the level.
+fn woke_at_the_deadline(p: &Program, timer: Timer, armed: Step, woke: Step) -> Judge {
+    let late = p.us(LATE_US);
     judge(move |t| {
-        let deadline = t.deadline(armed)?;
+        // Of a physical deadline the guest sees the host's counter.
+        let deadline = if timer.level == Levels::VTIMER { t.deadline(armed)? } else { t.at(armed)?.value };
         let woke = t.at(woke)?;
         if woke.after < deadline {
             return violated(format!("WFI ended {} ticks before the deadline", deadline - woke.after));
         }
-        match t.returns_between(0, woke.before, woke.after).find(|r| r.levels.contains(Levels::VTIMER)) {
+        if woke.after > deadline + late {
+            return violated(format!("WFI ended {} ticks after the deadline", woke.after - deadline));
+        }
+        match t.returns_between(0, woke.before, woke.after).find(|r| r.levels.contains(timer.level)) {
             Some(r) => Ok(format!("woke {} ticks after the deadline, levels {}", woke.after - deadline, r.levels)),
-            None => violated("WFI ended, but no return of KVM_RUN carried the vtimer's level"),
+            None => violated("WFI ended, but no return of KVM_RUN carried the timer's level"),
         }
     })
 }
 
-fn wfi_wakes_masked(p: &mut Program) -> Judge {
+fn wfi_wakes_masked(p: &mut Program, timer: Timer) -> Judge {
     p.route(Routing::Wire);
-    let armed = p.arm_vtimer(sleep(p));
+    let armed = timer.arm(p, sleep(p));
     let woke = p.wfi();
-    p.write(sysreg::CNTV_CTL, 0);
-    woke_at_the_deadline(armed, woke)
+    timer.off(p);
+    woke_at_the_deadline(p, timer, armed, woke)
 }
 
-fn wfi_wakes_unmasked(p: &mut Program) -> Judge {
+fn wfi_wakes_unmasked(p: &mut Program, timer: Timer) -> Judge {
     p.route(Routing::Wire);
     p.on_irq(|p| {
-        p.write(sysreg::CNTV_CTL, 0);
+        timer.off(p);
         // The exit by which the line falls.
         p.mmio_read();
     });
     p.unmask();
-    let armed = p.arm_vtimer(sleep(p));
+    let armed = timer.arm(p, sleep(p));
     let woke = p.wfi();
     let taken = p.take(1, Value::Now(p.us(1000)));
-    let at_the_deadline = woke_at_the_deadline(armed, woke);
+    let at_the_deadline = woke_at_the_deadline(p, timer, armed, woke);
     judge(move |t| {
         let reason = at_the_deadline(t)?;
-        match t.at(taken)?.value {
-            1 => Ok(format!("{reason}; the interrupt was taken once")),
-            n => violated(format!("{n} interrupts were taken, one was due")),
-        }
+        taken_at(t, taken, 1)?;
+        Ok(format!("{reason}; the interrupt was taken once"))
     })
 }
 
-fn wfi_wakes_on_a_line(p: &mut Program) -> Judge {
+fn wfi_wakes_on_a_line(p: &mut Program, line: Line) -> Judge {
     let ticks = sleep(p);
-    let (_, raised) = p.ask(Action::LineAfter { ticks, vcpu: 0, line: Line::Irq, level: true });
+    let (_, raised) = p.ask(Action::LineAfter { ticks, vcpu: 0, line, level: true });
     let woke = p.wfi();
-    p.ask(Action::Line { vcpu: 0, line: Line::Irq, level: false });
+    p.ask(Action::Line { vcpu: 0, line, level: false });
     judge(move |t| {
         let woke = t.at(woke)?;
         let Ok(raised) = t.time_of(raised) else {
@@ -109,5 +169,82 @@ fn wfi_stays_asleep(p: &mut Program) -> Judge {
     judge(move |t| match t.all(asleep).next() {
         None => Ok("still asleep after 20 ms".to_owned()),
         Some(woke) => violated(format!("WFI ended after {} ticks with no reason to", woke.after - woke.before)),
+    })
+}
+
+fn wfi_with_the_line_up(p: &mut Program) -> Judge {
+    p.on_irq(|p| p.ask(Action::Line { vcpu: 0, line: Line::Irq, level: false }));
+    p.ask(Action::Line { vcpu: 0, line: Line::Irq, level: true });
+    let masked = p.wfi();
+    p.unmask();
+    let taken = p.take(1, Value::Now(p.us(1000)));
+    let longest = p.us(LATE_US);
+    judge(move |t| {
+        taken_at(t, taken, 1)?;
+        let masked = t.at(masked)?;
+        match masked.after - masked.before {
+            took if took < longest => Ok("over at once".to_owned()),
+            took => violated(format!("WFI took {took} ticks with the line up")),
+        }
+    })
+}
+
+fn each_sleep_ends(p: &mut Program) -> Judge {
+    p.route(Routing::Wire);
+    let judges: Vec<_> = (0..5)
+        .map(|_| {
+            let armed = p.arm_vtimer(p.us(1000));
+            let woke = p.wfi();
+            VTIMER.off(p);
+            // The exit by which the line falls.
+            p.mmio_read();
+            woke_at_the_deadline(p, VTIMER, armed, woke)
+        })
+        .collect();
+    judge(move |t| {
+        judges.iter().try_for_each(|judge| judge(t).map(drop))?;
+        Ok("woke five times".to_owned())
+    })
+}
+
+fn wfi_ignores_a_masked_timer(p: &mut Program) -> Judge {
+    p.stop_after(p.us(10_000));
+    p.write(sysreg::CNTV_CVAL, Value::Now(short(p)));
+    let armed = p.write(sysreg::CNTV_CTL, 3);
+    let asleep = p.wfi();
+    judge(move |t| {
+        t.at(armed)?;
+        match t.all(asleep).next() {
+            None => Ok("still asleep after 10 ms".to_owned()),
+            Some(woke) => violated(format!("WFI ended after {} ticks with no reason to", woke.after - woke.before)),
+        }
+    })
+}
+
+fn cpu_suspend_wakes(p: &mut Program) -> Judge {
+    p.route(Routing::Wire);
+    let armed = p.arm_vtimer(sleep(p));
+    // PSCI CPU_SUSPEND, 32-bit: StateType 0 is standby (Arm DEN 0022, 5.4).
+    let woke = p.hvc(0x8400_0001, 0);
+    let high = p.mmio_read();
+    VTIMER.off(p);
+    let at_the_deadline = woke_at_the_deadline(p, VTIMER, armed, woke);
+    judge(move |t| {
+        match t.at(woke)?.value {
+            0 => {}
+            error => return violated(format!("CPU_SUSPEND returned {:#x}, due was 0 (SUCCESS)", error as u32)),
+        }
+        levels_at(t, high, Levels::VTIMER, "after CPU_SUSPEND")?;
+        at_the_deadline(t)
+    })
+}
+
+fn wfe_ends(p: &mut Program) -> Judge {
+    let waited = p.wfe();
+    let again = p.wfe();
+    judge(move |t| {
+        t.at(waited)?;
+        t.at(again)?;
+        Ok("WFE ended twice".to_owned())
     })
 }

@@ -4,13 +4,20 @@
 //! and sleeps are longer than KVM's halt polling (500 us), so that they are sleeps.
 
 mod c01_discovery;
+mod c02_scope;
 mod c03_truth;
 mod c04_notice;
 mod c05_any_exit;
 mod c06_quiet;
+mod c07_always_there;
 mod c08_lines;
+mod c09_addressing;
 mod c10_timers;
 mod c11_sleep;
+mod c12_state;
+mod c13_neighbours;
+mod c14_pmu;
+mod common;
 
 use super::Check;
 
@@ -18,13 +25,19 @@ use super::Check;
 pub fn all() -> impl Iterator<Item = &'static Check> {
     [
         c01_discovery::CHECKS,
+        c02_scope::CHECKS,
         c03_truth::CHECKS,
         c04_notice::CHECKS,
         c05_any_exit::CHECKS,
         c06_quiet::CHECKS,
+        c07_always_there::CHECKS,
         c08_lines::CHECKS,
+        c09_addressing::CHECKS,
         c10_timers::CHECKS,
         c11_sleep::CHECKS,
+        c12_state::CHECKS,
+        c13_neighbours::CHECKS,
+        c14_pmu::CHECKS,
     ]
     .into_iter()
     .flatten()

@@ -1,8 +1,14 @@
 //! Runs a litmus program and writes its transcript.
 
+mod actions;
+mod faulty;
+
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, mpsc};
 use std::time::Duration;
+
+use kvm_bindings::{KVM_CAP_ARM_PMU_V3, KVM_CAP_MAX_VCPUS};
+use kvm_ioctls::{DeviceFd, VcpuFd};
 
 use vtick_abi::layout::{MAILBOX_BASE, PROGRAM_BASE, records_base};
 use vtick_abi::litmus::{Header, MAX_RECORDS, Op, Record};
@@ -10,10 +16,12 @@ use vtick_abi::mailbox;
 
 use super::clock::{self, counter};
 use super::kick::Kick;
+use super::log::Log;
 use super::vcpu::Vcpu;
 use super::vm::{Vm, bytes_of};
-use super::{Context, Error, guest};
-use crate::contract::{Action, Ending, Event, GuestRecord, Program, Return, Transcript};
+use super::{Context, Error, affinity, guest, irqchip};
+use crate::contract::fault::{Behaviour, Injector};
+use crate::contract::{Action, Ending, Event, GuestRecord, Irqchip, Program, Return, Transcript};
 use crate::controller::{Access, Controller};
 use crate::exit::Exit;
 use crate::lines::Levels;
@@ -24,11 +32,21 @@ struct Run {
     controller: Controller,
     kicks: Vec<Kick>,
     actions: Vec<Action>,
+    /// KVM's id of each vCPU.
+    kvm_ids: Vec<u64>,
+    powers_off: bool,
+    placement: Placement,
     /// Host counter minus guest counter, as the guest reported it.
     offset: AtomicU64,
+    /// The same, where the program has set it: then the guest cannot see it.
+    counter_offset: OnceLock<u64>,
+    /// The faulty kernel to be played.
+    fault: Option<Mutex<Injector>>,
     helper: mpsc::Sender<Chore>,
     /// What the helper did.
     helped: Mutex<Vec<Event>>,
+    /// vCPUs that do not run, and the in-kernel interrupt controller: there as long as the VM.
+    _others: (Vec<(u64, VcpuFd)>, Option<DeviceFd>),
 }
 
 /// Something another thread shall do at a time.
@@ -44,17 +62,72 @@ struct Outcome {
     ending: Ending,
 }
 
-/// Runs `program` in a VM of its own, to its end or to its limit.
-pub(super) fn run(program: &Program) -> Result<Transcript, Error> {
+/// Runs `program`, and the one beside it, each in a VM of its own, to their ends or to their limits.
+pub(super) fn run(program: &Program, fault: Option<Behaviour>) -> Result<Transcript, Error> {
+    let log = Log::mark();
+    let mut transcript = match program.neighbour() {
+        None => run_vm(program, fault, Placement::Anywhere)?,
+        Some(neighbour) => std::thread::scope(|scope| {
+            // One host CPU for both: what a VM leaves behind on it is what the other one finds.
+            let beside = scope.spawn(|| run_vm(neighbour, fault, Placement::Neighbour));
+            let mut transcript = run_vm(program, fault, Placement::FirstCpu)?;
+            let beside =
+                beside.join().map_err(|_| std::io::Error::other("panicked")).call("the other VM's thread")??;
+            transcript.unavailable = transcript.unavailable.take().or_else(|| beside.unavailable.clone());
+            transcript.neighbour = Some(Box::new(beside));
+            Ok::<_, Error>(transcript)
+        })?,
+    };
+    transcript.warnings = log.warnings();
+    Ok(transcript)
+}
+
+/// Where the threads of a VM run.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Placement {
+    /// Wherever the scheduler puts them.
+    Anywhere,
+    /// On the first CPU.
+    FirstCpu,
+    /// On the first CPU, too, in the second VM.
+    Neighbour,
+}
+
+/// What a program needs and this host has not, if anything.
+fn lacking(program: &Program, vm: &Vm) -> Option<String> {
+    let setup = &program.setup;
+    if setup.pmu && vm.fd.check_extension_raw(KVM_CAP_ARM_PMU_V3.into()) <= 0 {
+        return Some("this host has no PMU to give to a guest (KVM_CAP_ARM_PMU_V3)".to_owned());
+    }
+    let most = vm.fd.check_extension_raw(KVM_CAP_MAX_VCPUS.into());
+    let wanted = setup.creation_order().len();
+    (wanted > most as usize).then(|| format!("a VM has at most {most} vCPUs on this host, {wanted} are needed"))
+}
+
+/// Runs one program in a VM of its own.
+fn run_vm(program: &Program, fault: Option<Behaviour>, placement: Placement) -> Result<Transcript, Error> {
     let vm = Vm::new()?;
+    if let Some(reason) = lacking(program, &vm) {
+        return Ok(Transcript::unavailable(program, reason));
+    }
     let (header, ops) = program.encode();
     vm.write(PROGRAM_BASE, bytes_of(std::slice::from_ref(&header)))?;
     vm.write(PROGRAM_BASE + size_of::<Header>() as u64, bytes_of::<Op>(&ops))?;
 
+    // All vCPUs, in their order; then those that run, in theirs. The others are there, and that is all.
+    let mut created = Vec::new();
+    for id in program.setup.creation_order() {
+        created.push((id, vm.fd.create_vcpu(id).call("KVM_CREATE_VCPU")?));
+    }
+    let gic = irqchip::create(&vm.fd, program.setup.irqchip)?;
+    if gic.is_none() && program.setup.irqchip != Irqchip::Userspace {
+        return Ok(Transcript::unavailable(program, format!("this host's KVM offers no {}", program.setup.irqchip)));
+    }
     let mut vcpus = Vec::new();
     let mut kicks = Vec::new();
     for index in 0..program.setup.vcpus {
-        let (vcpu, kick) = vm.vcpu(index, program.setup.pmu)?;
+        let place = created.iter().position(|(id, _)| *id == program.setup.kvm_id(index)).expect("it was created");
+        let (vcpu, kick) = vm.prepare(created.swap_remove(place).1, index, program.setup.pmu)?;
         vcpus.push(vcpu);
         kicks.push(kick);
     }
@@ -64,18 +137,31 @@ pub(super) fn run(program: &Program) -> Result<Transcript, Error> {
         controller: Controller::new(program.setup.vcpus, program.setup.routing),
         kicks,
         actions: program.actions().to_vec(),
+        kvm_ids: (0..program.setup.vcpus).map(|index| program.setup.kvm_id(index)).collect(),
+        powers_off: program.setup.powers_off,
+        placement,
         offset: AtomicU64::new(0),
+        counter_offset: OnceLock::new(),
+        fault: fault.map(|behaviour| Mutex::new(Injector::new(behaviour, program.setup.irqchip))),
         helper,
         helped: Mutex::default(),
+        _others: (created, gic),
     });
 
     let mut events = Vec::new();
     for action in program.actions_before() {
         let vcpu = &mut vcpus[0];
-        run.act(vcpu, action.0, &mut events);
+        run.act(0, vcpu, action.0, &mut events);
+        if let Some(Event::Action { result: error @ ..0, .. }) = events.last()
+            && program.is_required(action)
+        {
+            let what = run.actions[action.0];
+            return Ok(Transcript::unavailable(program, format!("{what} returned {error} on this kernel")));
+        }
     }
 
     spawn_helper(&run, chores)?;
+    faulty::spawn_kicker(&run)?;
     let (done, outcomes) = mpsc::channel();
     for (index, vcpu) in vcpus.into_iter().enumerate() {
         let (run, done) = (Arc::clone(&run), done.clone());
@@ -137,7 +223,7 @@ fn spawn_helper(run: &Arc<Run>, chores: mpsc::Receiver<Chore>) -> Result<(), Err
             let Some(run) = run.upgrade() else { return };
             let mut helped = lock(&run.helped);
             let result = match run.actions[chore.action] {
-                Action::LineAfter { vcpu, line, level, .. } => status(run.vm.irq_line(vcpu, line, level)),
+                Action::LineAfter { vcpu, line, level, .. } => actions::status(run.line(vcpu, line, level, true)),
                 Action::SignalAfter { vcpu, .. } => {
                     run.kicks[vcpu].signal();
                     0
@@ -165,13 +251,17 @@ impl Run {
 
     /// Enters the guest again and again, until it ends or is stopped.
     fn run_vcpu(&self, index: usize, vcpu: &mut Vcpu, events: &mut Vec<Event>) -> Result<Ending, Error> {
+        if self.placement != Placement::Anywhere
+            && let Some(&cpu) = affinity::allowed().first()
+        {
+            affinity::pin(cpu)?;
+        }
         let mut seen = Levels::NONE;
         let mut reported = Levels::NONE;
         loop {
             let entered = counter();
-            let exit = vcpu.run();
+            let (exit, levels) = self.enter(index, vcpu)?;
             let returned = counter();
-            let levels = vcpu.levels();
             vcpu.set_immediate_exit(false);
             if exit == Exit::Interrupted && self.kicks[index].must_stop() {
                 return Ok(Ending::Stopped(guest::stopped(&self.vm, vcpu, reported)?));
@@ -186,16 +276,17 @@ impl Run {
             };
             let (answer, changed) = self.controller.update(index, &mut seen, levels, access);
             self.controller.settle(changed, index, levels, |target, line, level| {
-                self.vm.irq_line(target, line, level)?;
+                self.line(target, line, level, false)?;
                 events.push(Event::Line { at: counter(), vcpu: target, line, level });
                 Ok::<(), Error>(())
             })?;
             match exit {
                 Exit::Interrupted => {}
+                Exit::SystemEvent { .. } if self.powers_off => return Ok(Ending::Done),
                 Exit::MmioRead { .. } if access.is_some() => vcpu.answer(answer),
                 Exit::MmioWrite { .. } if access.is_some() => {}
                 _ => {
-                    if let Some(ending) = self.mailbox(vcpu, exit, events)? {
+                    if let Some(ending) = self.mailbox(index, vcpu, exit, events)? {
                         return Ok(ending);
                     }
                 }
@@ -204,16 +295,24 @@ impl Run {
     }
 
     /// An exit that is for the mailbox. `Some`: it was the last.
-    fn mailbox(&self, vcpu: &mut Vcpu, exit: Exit, events: &mut Vec<Event>) -> Result<Option<Ending>, Error> {
+    fn mailbox(
+        &self,
+        index: usize,
+        vcpu: &mut Vcpu,
+        exit: Exit,
+        events: &mut Vec<Event>,
+    ) -> Result<Option<Ending>, Error> {
         let register = exit.address().and_then(|a| a.checked_sub(MAILBOX_BASE));
         match (register, exit) {
             (Some(mailbox::COMMAND), Exit::MmioRead { .. }) => vcpu.answer(mailbox::COMMAND_LITMUS),
             (Some(mailbox::SCRATCH), Exit::MmioRead { .. }) => vcpu.answer(mailbox::SCRATCH_VALUE),
             (Some(mailbox::SINK), Exit::MmioWrite { .. }) => {}
             (Some(mailbox::HELLO), Exit::MmioWrite { value: mailbox::HELLO_MAGIC, .. }) => {}
-            (Some(mailbox::OFFSET), Exit::MmioWrite { value, .. }) => self.offset.store(value, Ordering::Release),
+            (Some(mailbox::OFFSET), Exit::MmioWrite { value, .. }) => {
+                self.offset.store(self.counter_offset.get().copied().unwrap_or(value), Ordering::Release);
+            }
             (Some(mailbox::ACTION), Exit::MmioWrite { value, .. }) if (value as usize) < self.actions.len() => {
-                self.act(vcpu, value as usize, events);
+                self.act(index, vcpu, value as usize, events);
             }
             (Some(mailbox::DONE), Exit::MmioWrite { .. }) => return Ok(Some(Ending::Done)),
             (Some(mailbox::EXCEPTION), Exit::MmioWrite { value, .. }) => {
@@ -225,29 +324,6 @@ impl Run {
             _ => return Ok(Some(Ending::Failed { exit, pc: self.vm.symbolize(vcpu.pc()) })),
         }
         Ok(None)
-    }
-
-    /// Does action `action` on behalf of `vcpu`'s thread.
-    fn act(&self, vcpu: &mut Vcpu, action: usize, events: &mut Vec<Event>) {
-        let result = match self.actions[action] {
-            Action::Line { vcpu, line, level } => status(self.vm.irq_line(vcpu, line, level)),
-            Action::LineAfter { ticks, .. } | Action::SignalAfter { ticks, .. } => {
-                // The helper ends with the run, not before it.
-                let _ = self.helper.send(Chore { at: counter() + ticks, action });
-                return;
-            }
-            Action::ImmediateExit => {
-                vcpu.set_immediate_exit(true);
-                0
-            }
-            Action::Stay { ticks } => {
-                clock::sleep_until(counter() + ticks);
-                0
-            }
-            Action::CheckExtension { capability } => self.vm.fd.check_extension_raw(capability.into()).into(),
-            Action::RawLine { irq, level } => status(self.vm.fd.set_irq_line(irq, level).call("KVM_IRQ_LINE")),
-        };
-        events.push(Event::Action { at: counter(), action, result });
     }
 
     /// What the guest noted on one vCPU: every record up to the first slot that was never written.
@@ -283,13 +359,4 @@ fn prefer_this_thread() {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// The result of an action: 0, or minus errno.
-fn status(result: Result<(), Error>) -> i64 {
-    match result {
-        Ok(()) => 0,
-        Err(Error::Call { source, .. }) => -i64::from(source.raw_os_error().unwrap_or(libc::EIO)),
-        Err(_) => -i64::from(libc::EIO),
-    }
 }

@@ -2,142 +2,19 @@
 //! runs in.
 
 use vtick_abi::layout::{MAILBOX_BASE, MAX_VCPUS};
-use vtick_abi::litmus::{self as abi, Header, NO_HANDLER, Op, base, code, daif, sysreg};
+use vtick_abi::litmus::{self as abi, Header, NO_HANDLER, Op, code, daif, sysreg};
 use vtick_abi::mailbox;
 
-use crate::lines::{Line, Routing};
+use crate::lines::Routing;
 
-/// The VM a program runs in.
-#[derive(Clone, Debug)]
-pub struct Setup {
-    /// Number of vCPUs.
-    pub vcpus: usize,
-    /// What the runner does with the levels KVM reports.
-    pub routing: Routing,
-    /// Whether the vCPUs have a PMU (KVM_ARM_VCPU_PMU_V3).
-    pub pmu: bool,
-    /// How long the program may take before the watchdog ends it, in counter ticks.
-    pub limit: u64,
-    /// Whether being ended by the watchdog is what the program is for.
-    pub may_not_end: bool,
-}
+mod action;
+mod render;
+mod setup;
+mod value;
 
-/// What the host does when the guest asks (or, [`Program::before`], before the guest starts).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Action {
-    /// KVM_IRQ_LINE, by this vCPU's thread.
-    Line {
-        /// Which vCPU.
-        vcpu: usize,
-        /// Which of its lines.
-        line: Line,
-        /// Raise or lower.
-        level: bool,
-    },
-    /// KVM_IRQ_LINE by another thread, this long after it was asked for.
-    LineAfter {
-        /// Counter ticks.
-        ticks: u64,
-        /// Which vCPU.
-        vcpu: usize,
-        /// Which of its lines.
-        line: Line,
-        /// Raise or lower.
-        level: bool,
-    },
-    /// A signal to the vCPU's thread, by another thread, this long after it was asked for.
-    SignalAfter {
-        /// Counter ticks.
-        ticks: u64,
-        /// Which vCPU.
-        vcpu: usize,
-    },
-    /// The next KVM_RUN of this vCPU finds `immediate_exit` set.
-    ImmediateExit,
-    /// This vCPU's thread stays in userspace for so long.
-    Stay {
-        /// Counter ticks.
-        ticks: u64,
-    },
-    /// KVM_CHECK_EXTENSION on the VM.
-    CheckExtension {
-        /// KVM_CAP_*.
-        capability: u32,
-    },
-    /// KVM_IRQ_LINE with an `irq` argument as it stands.
-    RawLine {
-        /// The argument ([KVM-API/4.25]).
-        irq: u32,
-        /// Raise or lower.
-        level: bool,
-    },
-}
-
-impl std::fmt::Display for Action {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let verb = |level: bool| if level { "raise" } else { "lower" };
-        match *self {
-            Action::Line { vcpu, line, level } => write!(f, "{} {line} of vCPU {vcpu}", verb(level)),
-            Action::LineAfter { ticks, vcpu, line, level } => {
-                write!(f, "another thread: {} {line} of vCPU {vcpu} after {ticks} ticks", verb(level))
-            }
-            Action::SignalAfter { ticks, vcpu } => {
-                write!(f, "another thread: signal vCPU {vcpu}'s thread after {ticks} ticks")
-            }
-            Action::ImmediateExit => write!(f, "set immediate_exit"),
-            Action::Stay { ticks } => write!(f, "stay in userspace for {ticks} ticks"),
-            Action::CheckExtension { capability } => write!(f, "KVM_CHECK_EXTENSION({capability})"),
-            Action::RawLine { irq, level } => write!(f, "KVM_IRQ_LINE(irq = {irq:#x}, level = {})", u8::from(level)),
-        }
-    }
-}
-
-/// An operand.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Value {
-    /// The number itself.
-    Is(u64),
-    /// The virtual counter when the operation starts, plus so many ticks (wrapping).
-    Now(u64),
-    /// The physical counter when the operation starts, plus so many ticks (wrapping).
-    NowPhysical(u64),
-    /// General register, plus a number (wrapping).
-    Register(u16, u64),
-}
-
-impl From<u64> for Value {
-    fn from(value: u64) -> Value {
-        Value::Is(value)
-    }
-}
-
-impl Value {
-    fn encode(self) -> (u16, u64) {
-        match self {
-            Value::Is(value) => (base::ZERO, value),
-            Value::Now(ticks) => (base::NOW, ticks),
-            Value::NowPhysical(ticks) => (base::NOW_PHYSICAL, ticks),
-            Value::Register(register, add) => (base::REGISTER + register, add),
-        }
-    }
-}
-
-impl std::fmt::Display for Value {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let sum = |name: &str, add: u64| match add as i64 {
-            0 => name.to_owned(),
-            add if add < 0 => format!("{name} - {}", add.unsigned_abs()),
-            add => format!("{name} + {add}"),
-        };
-        f.write_str(&match *self {
-            Value::Is(value) if value > 0xffff_ffff => format!("{value:#x}"),
-            Value::Is(value) => value.to_string(),
-            Value::Now(add) => sum("now", add),
-            Value::NowPhysical(add) => sum("now (physical)", add),
-            Value::Register(register, add) => sum(&format!("r{register}"), add),
-        })
-    }
-}
+pub use action::{Action, TimerRegister};
+pub use setup::{Irqchip, Setup};
+pub use value::Value;
 
 /// An operation of a program: its handle in the judge, and its place in the transcript.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -178,6 +55,8 @@ pub struct Program {
     vcpu: usize,
     actions: Vec<Action>,
     before: Vec<usize>,
+    required: Vec<usize>,
+    neighbour: Option<Box<Program>>,
 }
 
 impl Program {
@@ -185,7 +64,7 @@ impl Program {
     pub fn new(cntfrq: u64) -> Program {
         let mut program = Program {
             cntfrq,
-            setup: Setup { vcpus: 1, routing: Routing::Ignore, pmu: false, limit: cntfrq / 4, may_not_end: false },
+            setup: Setup::new(cntfrq / 4),
             blocks: Vec::new(),
             main: [None; MAX_VCPUS],
             irq: [None; MAX_VCPUS],
@@ -194,6 +73,8 @@ impl Program {
             vcpu: 0,
             actions: Vec::new(),
             before: Vec::new(),
+            required: Vec::new(),
+            neighbour: None,
         };
         program.main[0] = Some(program.block("vCPU 0".to_owned()));
         program
@@ -222,11 +103,52 @@ impl Program {
         self.setup.may_not_end = true;
     }
 
+    /// The kernel emulates this interrupt controller.
+    pub fn in_kernel(&mut self, irqchip: Irqchip) {
+        self.setup.irqchip = irqchip;
+    }
+
+    /// The vCPUs have a PMU.
+    pub fn with_pmu(&mut self) {
+        self.setup.pmu = true;
+    }
+
+    /// The guest ends by turning its machine off: the first KVM_EXIT_SYSTEM_EVENT is the end of the program.
+    pub fn powers_off(&mut self) {
+        self.setup.powers_off = true;
+    }
+
+    /// The VM's vCPUs are created with these ids in this order, and those that run the program are `runs_on`.
+    pub fn vcpu_ids(&mut self, creation: impl IntoIterator<Item = u64>, runs_on: &[u64]) {
+        self.setup.creation = creation.into_iter().collect();
+        self.setup.runs_on = runs_on.to_vec();
+    }
+
+    /// Writes the program of another VM, which runs beside this one on the same host CPU.
+    pub fn beside<T>(&mut self, write: impl FnOnce(&mut Program) -> T) -> T {
+        let mut neighbour = Program::new(self.cntfrq);
+        let result = write(&mut neighbour);
+        self.neighbour = Some(Box::new(neighbour));
+        result
+    }
+
+    /// The program of the VM that runs beside this one.
+    pub fn neighbour(&self) -> Option<&Program> {
+        self.neighbour.as_deref()
+    }
+
     /// The host does this before any vCPU runs.
     pub fn before(&mut self, action: Action) -> ActionRef {
         self.actions.push(action);
         self.before.push(self.actions.len() - 1);
         ActionRef(self.actions.len() - 1)
+    }
+
+    /// The host does this before any vCPU runs; where it fails, the program cannot be run.
+    pub fn require(&mut self, action: Action) -> ActionRef {
+        let required = self.before(action);
+        self.required.push(required.0);
+        required
     }
 
     /// Writes the program of another vCPU.
@@ -323,6 +245,21 @@ impl Program {
         self.op(code::WFI, 0, 0, 0)
     }
 
+    /// WFE.
+    pub fn wfe(&mut self) -> Step {
+        self.op(code::WFE, 0, 0, 0)
+    }
+
+    /// Raises a flag that the vCPUs of the program share by one.
+    pub fn signal(&mut self, flag: u16) -> Step {
+        self.op(code::SIGNAL, flag, 0, 0)
+    }
+
+    /// Spins until a shared flag is at least `count`, or the virtual counter reaches `until`.
+    pub fn wait_for(&mut self, flag: u16, count: u64, until: impl Into<Value>) -> Step {
+        self.op(code::AWAIT, flag, until, count)
+    }
+
     /// Spins until the virtual counter reaches a value, without any exit.
     pub fn spin_until(&mut self, value: impl Into<Value>) -> Step {
         self.op(code::SPIN, 0, value, 0)
@@ -354,6 +291,11 @@ impl Program {
         self.store(8, MAILBOX_BASE + mailbox::SINK, 0)
     }
 
+    /// Spins for so many ticks, without any exit.
+    pub fn spin(&mut self, ticks: u64) -> Step {
+        self.spin_until(Value::Now(ticks))
+    }
+
     /// Asks the host for an action: one MMIO write, and the action before the guest runs on.
     pub fn ask(&mut self, action: Action) -> (Step, ActionRef) {
         self.actions.push(action);
@@ -361,9 +303,14 @@ impl Program {
         (self.op(code::ACTION, 0, 0, index as u64), ActionRef(index))
     }
 
+    /// HVC with a function id (Arm DEN 0028) and one argument. The step's value is what it returned.
+    pub fn hvc(&mut self, function: u64, argument: u64) -> Step {
+        self.op(code::HVC, 0, function, argument)
+    }
+
     /// HVC: PSCI_VERSION (Arm DEN 0022), which KVM answers by itself: a VM exit that userspace sees nothing of.
     pub fn hvc_psci_version(&mut self) -> Step {
-        self.op(code::HVC, 0, 0x8400_0000, 0)
+        self.hvc(0x8400_0000, 0)
     }
 
     /// Decrements a general register, and goes back to `target` while it is not zero.
@@ -375,6 +322,11 @@ impl Program {
     }
 
     // As it is run ------------------------------------------------------------------------------------------------
+
+    /// The actions before the guest starts that must succeed; otherwise the program is not run.
+    pub fn is_required(&self, action: ActionRef) -> bool {
+        self.required.contains(&action.0)
+    }
 
     /// The actions, by [`ActionRef`].
     pub fn actions(&self) -> &[Action] {
@@ -410,6 +362,12 @@ impl Program {
         (header, ops)
     }
 
+    /// Whether the guest writes CNTP_CTL: the physical timer takes down some hosts.
+    pub fn uses_ptimer(&self) -> bool {
+        let writes = |op: &Op| op.code == code::WRITE && op.what == sysreg::CNTP_CTL && op.value & 1 == 1;
+        self.blocks.iter().flat_map(|block| &block.ops).any(writes)
+    }
+
     /// Where each block starts in the encoded program. Each has one operation more than was written: its end.
     pub(super) fn block_starts(&self) -> Vec<u32> {
         let lengths = self.blocks.iter().map(|block| block.ops.len() as u32 + 1);
@@ -428,108 +386,12 @@ impl Program {
         let block = starts.partition_point(|&start| start <= op) - 1;
         Step { block: block as u32, index: op - starts[block] }
     }
-
-    /// A step as a line of text.
-    pub fn describe(&self, step: Step) -> String {
-        match self.blocks.get(step.block as usize).and_then(|block| block.ops.get(step.index as usize)) {
-            Some(op) => self.describe_op(op),
-            None => "end".to_owned(),
-        }
-    }
-
-    fn describe_op(&self, op: &Op) -> String {
-        let value = match op.base {
-            base::ZERO => Value::Is(op.value),
-            base::NOW => Value::Now(op.value),
-            base::NOW_PHYSICAL => Value::NowPhysical(op.value),
-            register => Value::Register(register - base::REGISTER, op.value),
-        };
-        let lines = |bits: u16| match bits {
-            daif::IRQ => "IRQ",
-            daif::FIQ => "FIQ",
-            _ => "IRQ and FIQ",
-        };
-        let text = match op.code {
-            code::SET => format!("note {value}"),
-            code::READ => format!("read {}", sysreg_name(op.what)),
-            code::WRITE => format!("{} := {value}", sysreg_name(op.what)),
-            code::MASK => format!("mask {}", lines(op.what)),
-            code::UNMASK => format!("unmask {}", lines(op.what)),
-            code::WFI => "WFI".to_owned(),
-            code::WFE => "WFE".to_owned(),
-            code::SEV => "SEV".to_owned(),
-            code::SPIN => format!("spin until {value}"),
-            code::TAKE => format!("spin until {} interrupts were taken, or {value}", op.extra),
-            code::LOAD => format!("MMIO read {} at {:#x}", op.what, op.extra),
-            code::STORE => format!("MMIO write {} at {:#x} := {value}", op.what, op.extra),
-            code::HVC => format!("HVC x0 = {value}, x1 = {:#x}", op.extra),
-            code::ACTION => format!("host: {}", self.actions[op.extra as usize]),
-            code::SIGNAL => format!("signal flag {}", op.what),
-            code::AWAIT => format!("spin until flag {} is {}, or {value}", op.what, op.extra),
-            code::LOOP => format!("loop over r{}", op.reg),
-            code::BARRIER => "barrier".to_owned(),
-            unknown => format!("operation code {unknown}"),
-        };
-        match op.reg {
-            register if usize::from(register) < abi::REGISTERS && op.code != code::LOOP => {
-                format!("r{register} = {text}")
-            }
-            _ => text,
-        }
-    }
-}
-
-impl std::fmt::Display for Program {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        for &index in &self.before {
-            writeln!(f, "before: {}", self.actions[index])?;
-        }
-        for block in self.blocks.iter().filter(|block| !block.ops.is_empty()) {
-            writeln!(f, "{}:", block.title)?;
-            for op in &block.ops {
-                writeln!(f, "    {}", self.describe_op(op))?;
-            }
-        }
-        Ok(())
-    }
-}
-
-fn sysreg_name(register: u16) -> &'static str {
-    match register {
-        sysreg::CNTV_CTL => "CNTV_CTL",
-        sysreg::CNTV_CVAL => "CNTV_CVAL",
-        sysreg::CNTV_TVAL => "CNTV_TVAL",
-        sysreg::CNTVCT => "CNTVCT",
-        sysreg::CNTP_CTL => "CNTP_CTL",
-        sysreg::CNTP_CVAL => "CNTP_CVAL",
-        sysreg::CNTP_TVAL => "CNTP_TVAL",
-        sysreg::CNTPCT => "CNTPCT",
-        sysreg::ISR => "ISR_EL1",
-        sysreg::DAIF => "DAIF",
-        sysreg::MPIDR => "MPIDR_EL1",
-        sysreg::CNTFRQ => "CNTFRQ",
-        sysreg::PMCR => "PMCR",
-        sysreg::PMCNTENSET => "PMCNTENSET",
-        sysreg::PMCNTENCLR => "PMCNTENCLR",
-        sysreg::PMINTENSET => "PMINTENSET",
-        sysreg::PMINTENCLR => "PMINTENCLR",
-        sysreg::PMOVSSET => "PMOVSSET",
-        sysreg::PMOVSCLR => "PMOVSCLR",
-        sysreg::PMCCNTR => "PMCCNTR",
-        sysreg::PMCCFILTR => "PMCCFILTR",
-        sysreg::PMSWINC => "PMSWINC",
-        sysreg::PMSELR => "PMSELR",
-        sysreg::PMXEVTYPER => "PMXEVTYPER",
-        sysreg::PMXEVCNTR => "PMXEVCNTR",
-        sysreg::ICC_SRE => "ICC_SRE_EL1",
-        sysreg::ICC_IAR1 => "ICC_IAR1_EL1",
-        _ => "(unknown system register)",
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lines::Line;
 
     #[test]
     fn a_step_is_found_again_by_its_place_in_the_encoded_program() {

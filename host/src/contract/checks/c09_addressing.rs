@@ -1,0 +1,102 @@
+//! C9: KVM_IRQ_LINE finds the vCPU it names.
+
+use vtick_abi::litmus::sysreg;
+
+use crate::contract::{Action, Check, Clause, Judge, Program, Value, judge, violated};
+use crate::lines::Line;
+
+/// ISR_EL1.I (Arm ARM DDI 0487, D24: ISR_EL1).
+const ISR_IRQ: u64 = 1 << 7;
+
+pub(super) const CHECKS: &[Check] = &[
+    Check {
+        name: "line-reaches-the-vcpu-it-names-and-no-other",
+        clause: Clause::C9,
+        claim: "KVM_IRQ_LINE for vCPU 1 raises its line and not that of vCPU 0.",
+        catches: "The vCPU's number ignored, or taken from the calling thread.",
+        program: |p| {
+            p.vcpu_ids([0, 1], &[0, 1]);
+            reaches_vcpu_1(p, 1 << 16)
+        },
+    },
+    Check {
+        name: "vcpu-created-out-of-order-is-named-by-its-index",
+        clause: Clause::C9,
+        claim: "With vCPU id 1 created before id 0, KVM_IRQ_LINE for vcpu_index 1 reaches the one created second, as \
+                [KVM-API/4.25] says: vcpu_index, not id.",
+        catches: "An id taken for an index, or the other way round: userspace raises the line of another vCPU.",
+        program: |p| {
+            // The second to be created is id 0: it runs part 1 of the program.
+            p.vcpu_ids([1, 0], &[1, 0]);
+            reaches_vcpu_1(p, 1 << 16)
+        },
+    },
+    Check {
+        name: "vcpu-beyond-255-is-named-through-vcpu2-index",
+        clause: Clause::C9,
+        claim: "With 257 vCPUs, KVM_IRQ_LINE with vcpu2_index 1 and vcpu_index 0 reaches vCPU 256 and not vCPU 0.",
+        catches: "vcpu2_index ignored: the line of vCPU 0 is raised instead.",
+        program: |p| {
+            p.vcpu_ids(0..257, &[0, 256]);
+            reaches_vcpu_1(p, 1 << 28)
+        },
+    },
+    Check {
+        name: "line-of-one-vcpu-wakes-no-other",
+        clause: Clause::C9,
+        claim: "A vCPU asleep in WFI sleeps on while the line of another vCPU is raised and lowered.",
+        catches: "A kick to every vCPU, or to the wrong one.",
+        program: wakes_no_other,
+    },
+];
+
+/// Part 0 of the program raises a line by KVM_IRQ_LINE's argument `irq`, and both parts look which one came up.
+fn reaches_vcpu_1(p: &mut Program, irq: u32) -> Judge {
+    let patience = p.us(100_000);
+    p.wait_for(0, 1, Value::Now(patience));
+    let (_, raised) = p.ask(Action::RawLine { irq, level: true });
+    p.signal(1);
+    p.wait_for(0, 2, Value::Now(patience));
+    let mine = p.read(sysreg::ISR);
+    p.ask(Action::RawLine { irq, level: false });
+    let theirs = p.on_vcpu(1, |p| {
+        p.signal(0);
+        p.wait_for(1, 1, Value::Now(patience));
+        // The exit by which a line that was raised in userspace is there.
+        p.mmio_read();
+        let theirs = p.read(sysreg::ISR);
+        p.signal(0);
+        theirs
+    });
+    judge(move |t| {
+        let result = t.result(raised)?;
+        let (mine, theirs) = (t.at(mine)?.value & ISR_IRQ != 0, t.at(theirs)?.value & ISR_IRQ != 0);
+        match (result, mine, theirs) {
+            (0, false, true) => Ok("the named vCPU's line came up, the other's did not".to_owned()),
+            _ => violated(format!(
+                "KVM_IRQ_LINE(irq = {irq:#x}) returned {result}; IRQ came up on the vCPU named: {theirs}, on the \
+                 other: {mine}; due were 0, true, false"
+            )),
+        }
+    })
+}
+
+fn wakes_no_other(p: &mut Program) -> Judge {
+    p.stop_after(p.us(10_000));
+    let asleep = p.wfi();
+    let (raised, ran_on) = p.on_vcpu(1, |p| {
+        p.spin(p.us(1000));
+        let (_, raised) = p.ask(Action::Line { vcpu: 1, line: Line::Irq, level: true });
+        p.mmio_read();
+        p.ask(Action::Line { vcpu: 1, line: Line::Irq, level: false });
+        (raised, p.spin(p.us(1000)))
+    });
+    judge(move |t| {
+        t.at(ran_on)?;
+        match (t.result(raised)?, t.all(asleep).next()) {
+            (0, None) => Ok("still asleep".to_owned()),
+            (0, Some(woke)) => violated(format!("WFI ended after {} ticks", woke.after - woke.before)),
+            (error, _) => violated(format!("KVM_IRQ_LINE returned {error}, due was 0")),
+        }
+    })
+}

@@ -1,0 +1,103 @@
+//! What several checks have in common.
+
+use vtick_abi::litmus::sysreg;
+
+use crate::contract::{Program, Step, Transcript, Unheld, Value, violated};
+use crate::lines::Levels;
+
+/// One of the two timers that a guest at EL1 has.
+#[derive(Clone, Copy)]
+pub(super) struct Timer {
+    pub(super) ctl: u16,
+    pub(super) cval: u16,
+    pub(super) tval: u16,
+    pub(super) level: Levels,
+    /// The timer's counter when the operation starts, plus so many ticks.
+    pub(super) now: fn(u64) -> Value,
+}
+
+pub(super) const VTIMER: Timer = Timer {
+    ctl: sysreg::CNTV_CTL,
+    cval: sysreg::CNTV_CVAL,
+    tval: sysreg::CNTV_TVAL,
+    level: Levels::VTIMER,
+    now: Value::Now,
+};
+
+pub(super) const PTIMER: Timer = Timer {
+    ctl: sysreg::CNTP_CTL,
+    cval: sysreg::CNTP_CVAL,
+    tval: sysreg::CNTP_TVAL,
+    level: Levels::PTIMER,
+    now: Value::NowPhysical,
+};
+
+/// Both timers' levels.
+pub(super) const BOTH: Levels = Levels(Levels::VTIMER.0 | Levels::PTIMER.0);
+
+impl Timer {
+    /// Enables the timer with a deadline so many ticks from now.
+    pub(super) fn arm(self, p: &mut Program, ticks: u64) -> Step {
+        let step = p.write(self.cval, (self.now)(ticks));
+        p.write(self.ctl, 1);
+        step
+    }
+
+    /// Turns the timer off.
+    pub(super) fn off(self, p: &mut Program) -> Step {
+        p.write(self.ctl, 0)
+    }
+
+    /// Arms the timer, spins past its deadline, and makes an exit by which its level is known.
+    pub(super) fn expire(self, p: &mut Program) -> Step {
+        let delay = short(p);
+        self.arm(p, delay);
+        p.spin(2 * delay);
+        p.mmio_read()
+    }
+}
+
+/// A deadline far behind what arming costs.
+pub(super) fn short(p: &Program) -> u64 {
+    p.us(300)
+}
+
+/// Longer than KVM polls before it lets a halted vCPU sleep (halt_poll_ns, 500 us).
+pub(super) fn sleep(p: &Program) -> u64 {
+    p.us(3000)
+}
+
+/// That the MMIO exit of `step` shows these levels.
+pub(super) fn levels_at(t: &Transcript, step: Step, due: Levels, when: &str) -> Result<(), Unheld> {
+    let exit = t.exit_of(step)?;
+    if exit.levels != due {
+        return violated(format!("{when} the exit showed levels {}, due were {due}", exit.levels));
+    }
+    Ok(())
+}
+
+/// That KVM_RUN did not return on the vCPU of these steps between the end of one and the end of the other.
+pub(super) fn quiet_between(t: &Transcript, from: Step, to: Step) -> Result<(), Unheld> {
+    let (from, to) = (t.at(from)?, t.at(to)?);
+    match t.returns_between(from.vcpu, from.after, to.after).next() {
+        None => Ok(()),
+        Some(r) => violated(format!("KVM_RUN returned with {}, levels {}; no return was due", r.exit, r.levels)),
+    }
+}
+
+/// That a record's value is the one due.
+pub(super) fn value_at(t: &Transcript, step: Step, due: u64, what: &str) -> Result<(), Unheld> {
+    let value = t.at(step)?.value;
+    if value != due {
+        return violated(format!("{what} reads {value:#x}, due was {due:#x}"));
+    }
+    Ok(())
+}
+
+/// That so many interrupts were taken by the end of a [`Program::take`].
+pub(super) fn taken_at(t: &Transcript, step: Step, due: u64) -> Result<(), Unheld> {
+    match t.at(step)?.value {
+        taken if taken == due => Ok(()),
+        taken => violated(format!("{taken} interrupts were taken, {due} were due")),
+    }
+}

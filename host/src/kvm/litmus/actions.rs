@@ -1,0 +1,179 @@
+//! What the host does when a program asks.
+
+use kvm_bindings::{KVM_ARM_VCPU_PMU_V3, kvm_vcpu_init};
+use vmm_sys_util::ioctl::ioctl_with_ref;
+use vmm_sys_util::ioctl_iow_nr;
+
+use super::super::clock::{self, counter};
+use super::super::vcpu::Vcpu;
+use super::super::{Context, Error, affinity, log, registers};
+use super::{Chore, Run, lock};
+use crate::contract::fault::Behaviour;
+use crate::contract::{Action, Event, TimerRegister, Value};
+use crate::exit::Exit;
+
+/// struct kvm_arm_counter_offset ([KVM-API/4.136]).
+#[repr(C)]
+struct CounterOffset {
+    counter_offset: u64,
+    reserved: u64,
+}
+
+ioctl_iow_nr!(KVM_ARM_SET_COUNTER_OFFSET, kvm_bindings::KVMIO, 0xb5, CounterOffset);
+
+impl Run {
+    /// Does action `action` on behalf of `vcpu`'s thread.
+    pub(super) fn act(&self, index: usize, vcpu: &mut Vcpu, action: usize, events: &mut Vec<Event>) {
+        let result = match self.actions[action] {
+            Action::LineAfter { ticks, .. } | Action::SignalAfter { ticks, .. } => {
+                // The helper ends with the run, not before it.
+                let _ = self.helper.send(Chore { at: counter() + ticks, action });
+                return;
+            }
+            now => self.act_now(index, vcpu, now),
+        };
+        events.push(Event::Action { at: counter(), action, result: result.unwrap_or_else(|e| minus_errno(&e)) });
+    }
+
+    fn act_now(&self, index: usize, vcpu: &mut Vcpu, action: Action) -> Result<i64, Error> {
+        let fault = self.fault.as_ref().map(lock);
+        let behaviour = fault.as_ref().map(|fault| fault.behaviour());
+        match action {
+            Action::LineAfter { .. } | Action::SignalAfter { .. } => unreachable!("these are for the helper"),
+            Action::Line { vcpu, line, level } => {
+                drop(fault);
+                self.line(vcpu, line, level, false)?;
+            }
+            Action::ImmediateExit { after } => {
+                clock::sleep_until(counter() + after);
+                vcpu.set_immediate_exit(behaviour != Some(Behaviour::ImmediateExitIgnored));
+            }
+            Action::Stay { ticks } => clock::sleep_until(counter() + ticks),
+            Action::CheckExtension { capability } => {
+                let said = self.vm.fd.check_extension_raw(capability.into()).into();
+                return Ok(fault.map_or(said, |fault| fault.extension(said)));
+            }
+            Action::CheckSystemExtension { capability } => {
+                let said = self.vm.check_system_extension(capability).into();
+                return Ok(fault.map_or(said, |fault| fault.extension(said)));
+            }
+            Action::RawLine { irq, level } => {
+                if let Some(irq) = fault.map_or(Some(irq), |fault| fault.raw_line(irq)) {
+                    self.vm.fd.set_irq_line(irq, level).call("KVM_IRQ_LINE")?;
+                }
+            }
+            Action::Get(register) => {
+                let value = vcpu.register(id(register))?;
+                return Ok(fault.map_or(value, |fault| fault.get(value)) as i64);
+            }
+            Action::Set(register, value) => {
+                let value = match value {
+                    Value::Is(value) => value,
+                    Value::Now(ticks) | Value::NowPhysical(ticks) => {
+                        vcpu.register(registers::TIMER_CNT)?.wrapping_add(ticks)
+                    }
+                    Value::Register(..) => unreachable!("the guest's registers are not the host's"),
+                };
+                if let Some(value) = fault.map_or(Some(value), |fault| fault.set(register, value)) {
+                    vcpu.set_register(id(register), value)?;
+                }
+            }
+            Action::Reinit { restore_timers } => {
+                let restore = match behaviour {
+                    Some(Behaviour::ReinitKeepsTimers) => true,
+                    Some(Behaviour::RestoreLosesTimers) => false,
+                    _ => restore_timers,
+                };
+                // The counter goes on; to restore it would turn it back.
+                vcpu.reinit(|id| match id {
+                    registers::TIMER_CNT | registers::PTIMER_CNT => false,
+                    registers::TIMER_CTL | registers::TIMER_CVAL => restore,
+                    registers::PTIMER_CTL | registers::PTIMER_CVAL => restore,
+                    _ => true,
+                })?;
+            }
+            Action::Migrate => {
+                let cpus = affinity::allowed();
+                if cpus.len() < 2 {
+                    return Ok(-i64::from(libc::ENODEV));
+                }
+                // SAFETY: always succeeds.
+                let here = unsafe { libc::sched_getcpu() } as usize;
+                let next = cpus.iter().position(|&cpu| cpu == here).map_or(0, |place| (place + 1) % cpus.len());
+                affinity::pin(cpus[next])?;
+                if behaviour == Some(Behaviour::MigrationStopsTimer) {
+                    vcpu.set_register(registers::TIMER_CTL, 0)?;
+                }
+            }
+            Action::SyncFlags(flags) => {
+                if let Some(mut fault) = fault {
+                    fault.sync_flags(index, flags);
+                }
+                vcpu.set_sync_flags(flags);
+            }
+            Action::CreateVcpu(id) => drop(self.vm.fd.create_vcpu(id).call("KVM_CREATE_VCPU")?),
+            Action::CounterOffset(counter_offset) => {
+                let argument = CounterOffset { counter_offset, reserved: 0 };
+                // Zero is what a check needs, and no offset to be ignored.
+                if behaviour != Some(Behaviour::CounterOffsetIgnored) || counter_offset == 0 {
+                    // SAFETY: the kernel reads `argument` during the call.
+                    if unsafe { ioctl_with_ref(&self.vm.fd, KVM_ARM_SET_COUNTER_OFFSET(), &argument) } != 0 {
+                        return Err(std::io::Error::last_os_error()).call("KVM_ARM_SET_COUNTER_OFFSET");
+                    }
+                    self.counter_offset.get_or_init(|| counter_offset);
+                }
+            }
+            Action::ForbiddenInitSequence => {
+                if behaviour == Some(Behaviour::HostWarns) {
+                    log::say("WARNING: vtick plays a kernel that warns, at arch/arm64/kvm/nowhere.c:1\n")
+                        .call("writing to /dev/kmsg")?;
+                }
+                return forbidden_init_sequence();
+            }
+        }
+        Ok(0)
+    }
+}
+
+/// ONE_REG's id of a timer register.
+fn id(register: TimerRegister) -> u64 {
+    match register {
+        TimerRegister::CntvCtl => registers::TIMER_CTL,
+        TimerRegister::CntvCval => registers::TIMER_CVAL,
+        TimerRegister::Cntvct => registers::TIMER_CNT,
+        TimerRegister::CntpCtl => registers::PTIMER_CTL,
+        TimerRegister::CntpCval => registers::PTIMER_CVAL,
+        TimerRegister::Cntpct => registers::PTIMER_CNT,
+    }
+}
+
+/// A vCPU is initialised with a PMU that is never set up, run, and initialised again. Returns minus the errno of
+/// KVM_RUN, which has to fail.
+fn forbidden_init_sequence() -> Result<i64, Error> {
+    let kvm = kvm_ioctls::Kvm::new().call("opening /dev/kvm")?;
+    let vm = kvm.create_vm().call("KVM_CREATE_VM")?;
+    let vcpu = vm.create_vcpu(0).call("KVM_CREATE_VCPU")?;
+    let mut init = kvm_vcpu_init::default();
+    vm.get_preferred_target(&mut init).call("KVM_ARM_PREFERRED_TARGET")?;
+    init.features[0] |= 1 << KVM_ARM_VCPU_PMU_V3;
+    vcpu.vcpu_init(&init).call("KVM_ARM_VCPU_INIT")?;
+    let mut vcpu = Vcpu::new(vcpu, init);
+    let run = vcpu.run();
+    vcpu.init_again()?;
+    Ok(match run {
+        Exit::Failed { errno } => -i64::from(errno),
+        _ => 0,
+    })
+}
+
+/// The result of an action: 0, or minus errno.
+pub(super) fn status(result: Result<(), Error>) -> i64 {
+    result.map_or_else(|e| minus_errno(&e), |()| 0)
+}
+
+fn minus_errno(error: &Error) -> i64 {
+    match error {
+        Error::Call { source, .. } => -i64::from(source.raw_os_error().unwrap_or(libc::EIO)),
+        _ => -i64::from(libc::EIO),
+    }
+}

@@ -1,0 +1,119 @@
+//! KVM as the runner of litmus programs sees it: as it is, or through a faulty kernel ([`crate::contract::fault`]).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::super::vcpu::Vcpu;
+use super::super::{Context, Error, guest, registers};
+use super::{Placement, Run, lock};
+use crate::contract::fault::{Behaviour, Inside, LineCalls, Passed};
+use crate::exit::Exit;
+use crate::lines::{Levels, Line};
+
+/// How often a guest is interrupted without a reason.
+const KICK_PERIOD: Duration = Duration::from_millis(1);
+/// By how much a vCPU wakes late: far more than any scheduler takes.
+const LATE: Duration = Duration::from_millis(100);
+
+impl Run {
+    /// KVM_RUN, and the levels after it.
+    pub(super) fn enter(&self, index: usize, vcpu: &mut Vcpu) -> Result<(Exit, Levels), Error> {
+        let Some(fault) = &self.fault else {
+            let exit = vcpu.run();
+            return Ok((exit, vcpu.levels()));
+        };
+        loop {
+            if let Some(fake) = lock(fault).before_run(index) {
+                return Ok(fake);
+            }
+            let exit = vcpu.run();
+            let levels = vcpu.levels();
+            let stopped = exit == Exit::Interrupted && self.kicks[index].must_stop();
+            let inside = self.inside(vcpu)?;
+            let (passed, lines) = {
+                let mut fault = lock(fault);
+                (fault.on_return(index, exit, levels, inside), fault.lines_on_return(index))
+            };
+            for (target, line, level) in lines {
+                self.vm.irq_line(self.kvm_ids[target] as usize, line, level)?;
+            }
+            self.harm_the_neighbour(vcpu, inside)?;
+            match passed {
+                Passed::Deliver(exit, levels) => return Ok((exit, levels)),
+                Passed::Swallow if stopped => return Ok((exit, levels)),
+                Passed::Swallow => {}
+                Passed::Late(exit, levels) => {
+                    std::thread::sleep(LATE);
+                    return Ok((exit, levels));
+                }
+                Passed::SleepOn => {
+                    while !self.kicks[index].must_stop() {
+                        std::thread::sleep(Duration::from_millis(1));
+                    }
+                    return Ok((Exit::Interrupted, Levels::NONE));
+                }
+            }
+        }
+    }
+
+    /// KVM_IRQ_LINE of a CPU line.
+    pub(super) fn line(&self, vcpu: usize, line: Line, level: bool, by_another_thread: bool) -> Result<(), Error> {
+        let Some(fault) = &self.fault else {
+            return self.vm.irq_line(self.kvm_ids[vcpu] as usize, line, level);
+        };
+        let LineCalls { calls, kick } = lock(fault).line(vcpu, line, level, by_another_thread);
+        for (target, line, level) in calls {
+            self.vm.irq_line(self.kvm_ids[target] as usize, line, level)?;
+        }
+        if kick {
+            self.kicks[vcpu].signal();
+        }
+        Ok(())
+    }
+
+    fn inside(&self, vcpu: &Vcpu) -> Result<Inside, Error> {
+        let last = guest::last_instruction(&self.vm, vcpu)?;
+        Ok(Inside {
+            cntv_ctl: vcpu.register(registers::TIMER_CTL)?,
+            // Kernels before 6.4 do not know it.
+            cntp_ctl: vcpu.register(registers::PTIMER_CTL).unwrap_or(0),
+            pmovsset: vcpu.register(registers::PMOVSSET).unwrap_or(0),
+            in_wfi: last == Some(guest::WFI),
+            in_hvc: last == Some(guest::HVC),
+        })
+    }
+
+    /// The fault that one VM does to another: its timer is masked and stays so.
+    fn harm_the_neighbour(&self, vcpu: &Vcpu, inside: Inside) -> Result<(), Error> {
+        if self.placement == Placement::Neighbour
+            && inside.cntv_ctl & 1 == 1
+            && self.behaviour() == Some(Behaviour::NeighbourTimerMasked)
+        {
+            vcpu.set_register(registers::TIMER_CTL, 3)?;
+        }
+        Ok(())
+    }
+
+    /// What is wrong with the kernel that is played, if one is.
+    fn behaviour(&self) -> Option<Behaviour> {
+        self.fault.as_ref().map(|fault| lock(fault).behaviour())
+    }
+}
+
+/// The thread that interrupts the guest without a reason, if that is the fault. It ends with the run.
+pub(super) fn spawn_kicker(run: &Arc<Run>) -> Result<(), Error> {
+    if run.behaviour() != Some(Behaviour::KickedAllTheTime) {
+        return Ok(());
+    }
+    let run = Arc::downgrade(run);
+    let body = move || {
+        super::prefer_this_thread();
+        while let Some(run) = run.upgrade() {
+            run.kicks.iter().for_each(super::Kick::signal);
+            drop(run);
+            std::thread::sleep(KICK_PERIOD);
+        }
+    };
+    std::thread::Builder::new().name("kicker".to_owned()).spawn(body).call("starting a thread")?;
+    Ok(())
+}
