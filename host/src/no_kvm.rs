@@ -1,7 +1,7 @@
 //! What stands in for `kvm` on anything but arm64 Linux: there is no way to get a [`Kvm`] here, and so nothing to run.
 
 use crate::contract::{Program, Transcript};
-use crate::latency::{Measurement, Scenario};
+use crate::latency::{Irqchip, Measurement, Scenario};
 use crate::report::Host;
 
 /// KVM on this machine: no value of it exists.
@@ -32,7 +32,7 @@ impl Kvm {
     }
 
     /// See `kvm`.
-    pub fn measure(&self, _: &Scenario) -> Result<Measurement, Error> {
+    pub fn measure(&self, _: &Scenario, _: Irqchip, _: u64) -> Result<Measurement, Error> {
         match *self {}
     }
 }

@@ -5,7 +5,7 @@ use anstream::println;
 use super::select::select;
 use super::{Done, Output, RunArgs};
 use crate::kvm::Kvm;
-use crate::latency::{SCENARIOS, Scenario};
+use crate::latency::{Irqchip, SCENARIOS, Scenario};
 use crate::report::{Record, terminal};
 
 #[derive(clap::Args)]
@@ -13,9 +13,18 @@ pub(super) struct BenchArgs {
     /// Run the scenarios with this name, or with this in their name; all if none is given.
     #[arg(value_name = "SCENARIO")]
     names: Vec<String>,
+    /// The guest's interrupt controller; can be repeated.
+    #[arg(long, value_name = "CHIP", value_delimiter = ',', default_value = "user")]
+    irqchip: Vec<Irqchip>,
+    /// Measure the kernel's floor too: a runner that copies the timer's level to the line and does nothing else.
+    #[arg(long)]
+    bare: bool,
     /// Interrupts to measure in each scenario.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     interrupts: Option<u64>,
+    /// Waste so many instructions on each interrupt, so that a comparison has something to find.
+    #[arg(long, value_name = "N", default_value_t = 0, hide = true)]
+    plant: u64,
     /// List the scenarios and run nothing.
     #[arg(long)]
     list: bool,
@@ -24,9 +33,9 @@ pub(super) struct BenchArgs {
 }
 
 pub(super) fn run(args: &BenchArgs) -> anyhow::Result<Done> {
-    let mut chosen = select("scenario", SCENARIOS.into_iter(), |scenario| scenario.name, &args.names)?;
+    let mut chosen = select("scenario", SCENARIOS.iter().cloned(), |scenario| &scenario.name, &args.names)?;
     if args.list {
-        chosen.iter().for_each(|scenario| println!("{:<16} {}", scenario.name, scenario.what));
+        chosen.iter().for_each(|scenario| println!("{:<20} {}", scenario.name, scenario.what));
         return Ok(Done::Said);
     }
     if let Some(interrupts) = args.interrupts {
@@ -36,19 +45,24 @@ pub(super) fn run(args: &BenchArgs) -> anyhow::Result<Done> {
     if args.run.plan {
         return Ok(Done::Planned);
     }
-    measure(&chosen, output)
+    measure(args, &chosen, output)
 }
 
-fn measure(chosen: &[Scenario], mut output: Output) -> anyhow::Result<Done> {
+fn measure(args: &BenchArgs, chosen: &[Scenario], mut output: Output) -> anyhow::Result<Done> {
     let kvm = Kvm::open()?;
     let mut record = Record::new(kvm.describe());
     terminal::host(&record.host);
+    let mut chips = args.irqchip.clone();
+    if args.bare && !chips.contains(&Irqchip::Bare) {
+        chips.push(Irqchip::Bare);
+    }
     for scenario in chosen {
-        let outcome = kvm.measure(scenario)?.outcome();
-        terminal::outcome(&record.host, &outcome);
-        record.latency.push(outcome);
+        for &chip in chips.iter().filter(|&&chip| chip != Irqchip::Bare || scenario.has_floor()) {
+            let outcome = kvm.measure(scenario, chip, args.plant)?.outcome();
+            terminal::outcome(&record.host, &outcome);
+            record.latency.push(outcome);
+        }
     }
     output.write(&record)?;
-    let clean = record.latency.iter().all(|o| o.counts.lost == 0 && o.counts.spurious == 0);
-    Ok(Done::Ran(clean))
+    Ok(Done::Ran(record.latency.iter().all(|outcome| outcome.faults().is_empty())))
 }

@@ -58,25 +58,34 @@ pub fn summary(checks: &[CheckRecord]) {
 /// A measurement: what became of the interrupts, and what they took.
 pub fn outcome(host: &Host, outcome: &Outcome) {
     let counts = &outcome.counts;
-    println!("\n{}: {}", outcome.scenario.name.bold(), outcome.scenario.what);
+    println!("\n{} on {}: {}", outcome.scenario.name.bold(), outcome.irqchip, outcome.scenario.what);
     println!(
-        "  interrupts  {} expected, {} delivered, {} acknowledged, {} ended, {} lost, {} spurious",
-        counts.expected, counts.delivered, counts.acknowledged, counts.ended, counts.lost, counts.spurious
+        "  interrupts  {} expected, {} delivered, {} acknowledged, {} ended, {} lost, {} spurious, {} coalesced, {} unstamped",
+        counts.expected,
+        counts.delivered,
+        counts.acknowledged,
+        counts.ended,
+        counts.lost,
+        counts.spurious,
+        counts.coalesced,
+        counts.unstamped
     );
-    let unit = match host.unit {
-        Unit::Instructions => "instructions",
-        Unit::Nanoseconds => "ns",
+    println!("  ledger {:?}", outcome.ledger);
+    let row = |name: &str, s: &Summary| {
+        let cells = [s.min, s.p50, s.p90, s.p99, s.p99_9, s.max].map(|t| format!("{:>12}", thousands(host.in_unit(t))));
+        println!("  {name:<20}{}", cells.concat());
     };
-    let Some(summary) = &outcome.deadline_to_handler else {
-        println!("  latency     none: no interrupt was delivered");
-        return;
-    };
-    let Summary { min, p50, p90, p99, p99_9, max, .. } = *summary;
-    println!("  latency     from the deadline (CVAL) to the handler's first instruction, in {unit}");
-    let row = [("min", min), ("p50", p50), ("p90", p90), ("p99", p99), ("p99.9", p99_9), ("max", max)];
-    let cells = |cell: &dyn Fn(&(&str, u64)) -> String| row.iter().map(cell).collect::<String>();
-    println!("              {}", cells(&|(name, _)| format!("{name:>12}")));
-    println!("              {}", cells(&|(_, ticks)| format!("{:>12}", thousands(host.in_unit(*ticks)))));
+    for (name, summary) in
+        [("latency", &outcome.deadline_to_handler), ("whole", &outcome.whole), ("interval", &outcome.interval)]
+    {
+        if let Some(summary) = summary {
+            row(name, summary);
+        }
+    }
+    for hop in &outcome.hops {
+        row(hop.hop.label(), &hop.ticks);
+    }
+    outcome.faults().iter().for_each(|fault| println!("  FAULT {fault}"));
 }
 
 /// A number with its thousands apart.

@@ -1,0 +1,92 @@
+//! What stands between a vCPU's levels and its lines in a measurement, and answers its accesses to the GIC.
+
+use vtick_abi::layout::{GICC_BASE, GICC_SIZE, GICD_BASE, GICD_SIZE};
+
+use super::Error;
+use super::vm::Vm;
+use crate::controller::{Access, Controller};
+use crate::exit::Exit;
+use crate::lines::{Levels, Line};
+
+/// One vCPU's end of an interrupt controller. The loop that uses it is compiled for each.
+pub(super) trait Irqchip {
+    /// Whether `exit` is an access that this controller answers; and the answer. Drives the lines to where they belong
+    /// now, counting the calls.
+    fn step(&mut self, vm: &Vm, levels: Levels, exit: Exit, lines: &mut u64) -> Result<Option<u64>, Error>;
+
+    /// The levels it has seen.
+    fn seen(&self) -> Levels;
+}
+
+/// vtick's GICv2.
+pub(super) struct User<'a> {
+    pub(super) controller: &'a Controller,
+    pub(super) cpu: usize,
+    pub(super) seen: Levels,
+}
+
+impl Irqchip for User<'_> {
+    #[inline(always)]
+    fn step(&mut self, vm: &Vm, levels: Levels, exit: Exit, lines: &mut u64) -> Result<Option<u64>, Error> {
+        let access = match exit {
+            Exit::MmioRead { address, len } => Access::at(address, len, None),
+            Exit::MmioWrite { address, len, value } => Access::at(address, len, Some(value)),
+            _ => None,
+        };
+        let (answer, changed) = self.controller.update(self.cpu, &mut self.seen, levels, access);
+        if changed != 0 {
+            self.controller.settle(changed, self.cpu, levels, |cpu, line, level| {
+                *lines += 1;
+                vm.irq_line(cpu, line, level)
+            })?;
+        }
+        Ok(access.map(|_| answer))
+    }
+
+    #[inline(always)]
+    fn seen(&self) -> Levels {
+        self.seen
+    }
+}
+
+/// The least that makes a guest's timer interrupt work: the level goes to the line, and every access to the GIC reads as
+/// the one INTID there is.
+pub(super) struct Bare {
+    pub(super) cpu: usize,
+    pub(super) intid: u64,
+    pub(super) seen: Levels,
+}
+
+impl Irqchip for Bare {
+    #[inline(always)]
+    fn step(&mut self, vm: &Vm, levels: Levels, exit: Exit, lines: &mut u64) -> Result<Option<u64>, Error> {
+        if levels != self.seen {
+            self.seen = levels;
+            *lines += 1;
+            vm.irq_line(self.cpu, Line::Irq, levels != Levels::NONE)?;
+        }
+        let gic = |address: u64| address.wrapping_sub(GICD_BASE) < GICC_BASE + GICC_SIZE - GICD_BASE;
+        const _: () = assert!(GICD_BASE + GICD_SIZE <= GICC_BASE, "one comparison covers both frames");
+        Ok(exit.address().filter(|&address| gic(address)).map(|_| self.intid))
+    }
+
+    #[inline(always)]
+    fn seen(&self) -> Levels {
+        self.seen
+    }
+}
+
+/// The kernel's own: no level and no access to it comes to userspace.
+pub(super) struct Kernel;
+
+impl Irqchip for Kernel {
+    #[inline(always)]
+    fn step(&mut self, _: &Vm, _: Levels, _: Exit, _: &mut u64) -> Result<Option<u64>, Error> {
+        Ok(None)
+    }
+
+    #[inline(always)]
+    fn seen(&self) -> Levels {
+        Levels::NONE
+    }
+}
