@@ -265,6 +265,8 @@ fn handle(vcpu: usize, frame: &mut Frame) -> Handled {
     shared.ended.store(ended, Relaxed);
     shared.iar.store(iar, Relaxed);
     shared.count.fetch_add(1, Relaxed);
+    // Where interrupts come faster than they are handled, the next would be taken before the loop has seen this one.
+    frame.return_masked();
     Handled::Return
 }
 

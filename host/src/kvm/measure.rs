@@ -1,7 +1,7 @@
 //! Runs a latency measurement: the vCPUs, their interrupt controller, and the loop that is measured.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -55,6 +55,8 @@ struct Run {
     plant: u64,
     /// Handovers so far. A counter and not a channel: the vCPUs' threads make no system call for it, and nobody wakes.
     progress: AtomicU64,
+    /// Threads of vCPUs that have not come to their end.
+    running: AtomicUsize,
     _vgic: Option<DeviceFd>,
 }
 
@@ -88,6 +90,7 @@ pub(super) fn measure(scenario: &Scenario, irqchip: Irqchip, plant: u64) -> Resu
         intid: scenario.stimulus.intid().unwrap_or(0),
         plant,
         progress: AtomicU64::new(0),
+        running: AtomicUsize::new(scenario.vcpus),
         _vgic: vgic,
     });
     let hog = scenario.hog.then(Hog::start).transpose()?;
@@ -119,6 +122,7 @@ fn start(run: &Arc<Run>, scenario: &Scenario, vcpus: Vec<Vcpu>) -> Result<Vec<Th
         let body = move || {
             run.kicks[cpu].here_i_am();
             let ending = run.run_vcpu(cpu, vcpu, &mut measurement);
+            run.running.fetch_sub(1, Ordering::Release);
             watcher.unpark();
             (ending, measurement)
         };
@@ -134,7 +138,7 @@ fn watch(run: &Run, threads: Vec<Thread>, config: &Config) -> Result<Vec<(Result
     let patience = clock::duration(batch * threads.len() as u64 + 2 * clock::cntfrq());
     let mut stops = 0;
     let mut seen = 0;
-    while !threads.iter().all(JoinHandle::is_finished) {
+    while run.running.load(Ordering::Acquire) != 0 {
         let started = clock::counter();
         let patience = if stops == 0 { patience } else { Duration::from_millis(100) };
         std::thread::park_timeout(patience);
