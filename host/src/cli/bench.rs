@@ -6,7 +6,7 @@ use super::select::select;
 use super::{Done, Output, RunArgs};
 use crate::kvm::Kvm;
 use crate::latency::{Irqchip, SCENARIOS, Scenario};
-use crate::report::{Record, terminal};
+use crate::report::{Record, latency, terminal};
 
 #[derive(clap::Args)]
 pub(super) struct BenchArgs {
@@ -16,9 +16,13 @@ pub(super) struct BenchArgs {
     /// The guest's interrupt controller; can be repeated.
     #[arg(long, value_name = "CHIP", value_delimiter = ',', default_value = "user")]
     irqchip: Vec<Irqchip>,
-    /// Measure the kernel's floor too: a runner that copies the timer's level to the line and does nothing else.
-    #[arg(long)]
+    /// Measure the kernel's floor alone: a runner that copies the timer's level to the line and does nothing else. A run
+    /// with vtick's own GIC measures it beside the plainest scenarios anyway.
+    #[arg(long, conflicts_with = "irqchip")]
     bare: bool,
+    /// Do not measure the kernel's floor.
+    #[arg(long, conflicts_with = "bare")]
+    no_floor: bool,
     /// Interrupts to measure in each scenario.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     interrupts: Option<u64>,
@@ -52,17 +56,32 @@ fn measure(args: &BenchArgs, chosen: &[Scenario], mut output: Output) -> anyhow:
     let kvm = Kvm::open()?;
     let mut record = Record::new(kvm.describe());
     terminal::host(&record.host);
-    let mut chips = args.irqchip.clone();
-    if args.bare && !chips.contains(&Irqchip::Bare) {
-        chips.push(Irqchip::Bare);
-    }
     for scenario in chosen {
-        for &chip in chips.iter().filter(|&&chip| chip != Irqchip::Bare || scenario.has_floor()) {
-            let outcome = kvm.measure(scenario, chip, args.plant)?.outcome();
-            terminal::outcome(&record.host, &outcome);
+        for (irqchip, interrupts) in chips(args, scenario) {
+            let scenario = Scenario { interrupts, ..scenario.clone() };
+            let outcome = kvm.measure(&scenario, irqchip, args.plant)?.outcome();
+            latency::outcome(&record.host, &outcome);
             record.latency.push(outcome);
         }
     }
+    latency::over_the_floor(&record.host, &record.latency);
     output.write(&record)?;
     Ok(Done::Ran(record.latency.iter().all(|outcome| outcome.faults().is_empty())))
+}
+
+/// Interrupts that show a kernel's floor.
+const FLOOR: u64 = 1000;
+
+/// The interrupt controllers to measure `scenario` with, and how many interrupts with each.
+fn chips(args: &BenchArgs, scenario: &Scenario) -> Vec<(Irqchip, u64)> {
+    if args.bare {
+        return scenario.has_floor().then_some((Irqchip::Bare, scenario.interrupts)).into_iter().collect();
+    }
+    let wanted = args.irqchip.iter().filter(|&&chip| chip != Irqchip::Bare || scenario.has_floor());
+    let mut chips: Vec<_> = wanted.map(|&chip| (chip, scenario.interrupts)).collect();
+    let asked = args.irqchip.contains(&Irqchip::Bare);
+    if args.irqchip.contains(&Irqchip::User) && !asked && !args.no_floor && scenario.is_plain() {
+        chips.push((Irqchip::Bare, scenario.interrupts.min(FLOOR)));
+    }
+    chips
 }

@@ -165,6 +165,13 @@ impl Scenario {
     pub fn has_floor(&self) -> bool {
         self.stimulus != Stimulus::Sgi
     }
+
+    /// Whether it is one of those whose floor says it all: one vCPU, nothing beside it, a one-shot timer or an MMIO
+    /// access to userspace.
+    pub fn is_plain(&self) -> bool {
+        let access = matches!(self.stimulus, Stimulus::MmioRead | Stimulus::MmioWrite);
+        (self.stimulus == Stimulus::Vtimer || access) && self.period.0 == 0 && self.vcpus == 1 && !self.hog
+    }
 }
 
 /// The least of a scenario; what makes each one differs from it.

@@ -5,7 +5,6 @@ use owo_colors::OwoColorize;
 
 use super::record::{CheckRecord, Host, Unit};
 use crate::contract::Verdict;
-use crate::latency::{Outcome, Summary};
 
 /// Two lines: what machine this is, and what a figure means here.
 pub fn host(host: &Host) {
@@ -53,54 +52,4 @@ pub fn summary(checks: &[CheckRecord]) {
         count(Verdict::Violated),
         count(Verdict::NotExercised)
     );
-}
-
-/// A measurement: what became of the interrupts, and what they took.
-pub fn outcome(host: &Host, outcome: &Outcome) {
-    let counts = &outcome.counts;
-    println!("\n{} on {}: {}", outcome.scenario.name.bold(), outcome.irqchip, outcome.scenario.what);
-    println!(
-        "  interrupts  {} expected, {} delivered, {} acknowledged, {} ended, {} lost, {} spurious, {} coalesced, {} unstamped",
-        counts.expected,
-        counts.delivered,
-        counts.acknowledged,
-        counts.ended,
-        counts.lost,
-        counts.spurious,
-        counts.coalesced,
-        counts.unstamped
-    );
-    println!("  ledger {:?}", outcome.ledger);
-    let row = |name: &str, s: &Summary| {
-        let cells = [s.min, s.p50, s.p90, s.p99, s.p99_9, s.max].map(|t| format!("{:>12}", thousands(host.in_unit(t))));
-        println!("  {name:<20}{}", cells.concat());
-    };
-    for (name, summary) in
-        [("latency", &outcome.deadline_to_handler), ("whole", &outcome.whole), ("interval", &outcome.interval)]
-    {
-        if let Some(summary) = summary {
-            row(name, summary);
-        }
-    }
-    for hop in &outcome.hops {
-        row(hop.hop.label(), &hop.ticks);
-    }
-    outcome.faults().iter().for_each(|fault| println!("  FAULT {fault}"));
-}
-
-/// A number with its thousands apart.
-fn thousands(n: u64) -> String {
-    let digits = n.to_string();
-    let groups: Vec<_> = digits.as_bytes().rchunks(3).rev().map(String::from_utf8_lossy).collect();
-    groups.join(",")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::thousands;
-
-    #[test]
-    fn thousands_are_set_apart_from_the_right() {
-        assert_eq!([7, 999, 1000, 1_234_567].map(thousands), ["7", "999", "1,000", "1,234,567"]);
-    }
 }
