@@ -35,7 +35,11 @@ pub fn xtask(arguments: &[&str]) -> Ran {
     let workspace = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
     let mut command = Command::new(cargo);
     // The alias, without cargo's own words.
-    command.args(["run", "--quiet", "--package", "xtask", "--"]).args(arguments).current_dir(workspace).stdin(Stdio::null());
+    command
+        .args(["run", "--quiet", "--package", "xtask", "--"])
+        .args(arguments)
+        .current_dir(workspace)
+        .stdin(Stdio::null());
     let Output { status, stdout, stderr } = command.output().expect("cargo can be started");
     Ran {
         status: status.code(),

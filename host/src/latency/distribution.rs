@@ -1,7 +1,7 @@
 //! A distribution of latencies in ticks: exact below 131,072 ticks and to five digits above, in constant memory.
 
 use hdrhistogram::Histogram;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Significant decimal digits kept: below 2^17 every value has a bucket of its own.
 const DIGITS: u8 = 5;
@@ -22,7 +22,7 @@ impl Default for Distribution {
 }
 
 /// What a report says of a distribution. All in ticks.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Summary {
     /// Number of values.
     pub count: u64,
@@ -48,6 +48,13 @@ impl Distribution {
         self.histogram.saturating_record(value);
         self.min = self.min.min(value);
         self.max = self.max.max(value);
+    }
+
+    /// Adds all values of another.
+    pub fn merge(&mut self, other: &Distribution) {
+        self.histogram.add(&other.histogram).expect("a histogram that grows takes any value in");
+        self.min = self.min.min(other.min);
+        self.max = self.max.max(other.max);
     }
 
     /// What there is to say; `None` without values.

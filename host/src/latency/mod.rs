@@ -1,9 +1,13 @@
 //! What an interrupt costs: scenarios, samples, and what they add up to. Pure: `crate::kvm` brings the samples.
 
 mod distribution;
+mod hops;
+mod ledger;
 mod measurement;
 mod scenario;
 
 pub use distribution::{Distribution, Summary};
-pub use measurement::{Counts, Ledger, Measurement, Outcome};
-pub use scenario::{SCENARIOS, Scenario, Span, Wait};
+pub use hops::{Hop, Stamp};
+pub use ledger::Ledger;
+pub use measurement::{Counts, HopSummary, Measurement, Outcome};
+pub use scenario::{Irqchip, SCENARIOS, Scenario, Span, Stimulus, Wait};
