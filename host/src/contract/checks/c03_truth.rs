@@ -2,7 +2,7 @@
 
 use vtick_abi::litmus::sysreg;
 
-use super::common::{BOTH, PTIMER, VTIMER, levels_at, short};
+use super::common::{BOTH, PTIMER, VTIMER, levels_at, low_before, short};
 use crate::contract::{Action, Check, Clause, Judge, Judged, Program, Step, Value, judge, violated};
 use crate::exit::Exit;
 use crate::lines::Levels;
@@ -103,12 +103,12 @@ pub(super) const CHECKS: &[Check] = &[
 
 fn mmio_exit_carries_the_level(p: &mut Program, exit: fn(&mut Program) -> Step) -> Judge {
     let delay = p.us(300);
-    p.arm_vtimer(delay);
+    let armed = p.arm_vtimer(delay);
     let before = exit(p);
     p.spin_until(Value::Now(2 * delay));
     let after = exit(p);
     judge(move |t| {
-        levels_at(t, before, Levels::NONE, "before the deadline")?;
+        low_before(t, VTIMER, armed, before)?;
         levels_at(t, after, Levels::VTIMER, "after the deadline")?;
         Ok("low before the deadline, high after".to_owned())
     })
@@ -215,9 +215,10 @@ fn immediate_exit_runs_no_guest_code(p: &mut Program) -> Judge {
 
 fn immediate_exit_carries_the_level(p: &mut Program) -> Judge {
     let delay = short(p);
-    p.arm_vtimer(delay);
+    let armed = p.arm_vtimer(delay);
     let (asked, set) = p.ask(Action::ImmediateExit { after: 3 * delay });
     judge(move |t| {
+        low_before(t, VTIMER, armed, asked)?;
         let (set, ran_on) = (t.time_of(set)?, t.at(asked)?.after);
         match t.returns_between(0, set, ran_on).next() {
             Some(r) if r.levels == Levels::VTIMER => Ok(format!("returned with {}, levels {}", r.exit, r.levels)),

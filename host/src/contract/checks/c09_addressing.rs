@@ -87,7 +87,7 @@ fn wakes_no_other(p: &mut Program) -> Judge {
     let (raised, ran_on) = p.on_vcpu(1, |p| {
         p.spin(p.us(1000));
         let (_, raised) = p.ask(Action::Line { vcpu: 1, line: Line::Irq, level: true });
-        p.mmio_read();
+        p.spin(p.us(1000));
         p.ask(Action::Line { vcpu: 1, line: Line::Irq, level: false });
         (raised, p.spin(p.us(1000)))
     });

@@ -2,7 +2,7 @@
 
 use vtick_abi::litmus::sysreg;
 
-use super::common::{PTIMER, Timer, VTIMER, levels_at, quiet_between, short, value_at};
+use super::common::{PTIMER, Timer, VTIMER, levels_at, low_before, quiet_between, short, value_at};
 use crate::contract::{Action, Check, Clause, Judge, Program, Unheld, Value, judge, violated};
 use crate::lines::Levels;
 
@@ -162,17 +162,18 @@ fn tval_from_now(p: &mut Program, timer: Timer) -> Judge {
     let before = p.note((timer.now)(0));
     p.write(timer.tval, delay);
     let after = p.note((timer.now)(0));
-    let cval = p.read(timer.cval);
+    let cval_read = p.read(timer.cval);
     p.write(timer.ctl, 1);
     let early = p.mmio_read();
     p.spin(2 * delay);
     let late = p.mmio_read();
     judge(move |t| {
-        let (before, after, cval) = (t.at(before)?.value, t.at(after)?.value, t.at(cval)?.value);
+        let (before, after, cval) = (t.at(before)?.value, t.at(after)?.value, t.at(cval_read)?.value);
         if !(before + delay..=after + delay).contains(&cval) {
             return violated(format!("CVAL reads {cval}, due was {} to {}", before + delay, after + delay));
         }
-        levels_at(t, early, Levels::NONE, "before the deadline")?;
+        // The deadline is what CVAL reads, on that timer's counter.
+        low_before(t, timer, cval_read, early)?;
         levels_at(t, late, timer.level, "after the deadline")?;
         Ok(format!("CVAL is {} ticks after the write", cval - before))
     })
@@ -192,16 +193,18 @@ fn negative_tval(p: &mut Program) -> Judge {
 fn later_deadline(p: &mut Program, timer: Timer) -> Judge {
     let delay = short(p);
     let high = timer.expire(p);
-    p.write(timer.cval, (timer.now)(delay));
+    let ahead = p.write(timer.cval, (timer.now)(delay));
     let low = p.mmio_read();
     let from = p.note(0);
     let to = p.spin(delay / 4);
     let spun = p.spin(2 * delay);
     judge(move |t| {
         levels_at(t, high, timer.level, "before the change")?;
-        levels_at(t, low, Levels::NONE, "with the deadline ahead again")?;
-        quiet_between(t, from, to)?;
-        match t.returns_between(0, t.at(to)?.after, t.at(spun)?.after).find(|r| r.levels == timer.level) {
+        low_before(t, timer, ahead, low)?;
+        if t.at(to)?.after < timer.deadline(t, ahead)? {
+            quiet_between(t, from, to)?;
+        }
+        match t.returns_between(0, t.at(from)?.after, t.at(spun)?.after).find(|r| r.levels == timer.level) {
             Some(_) => Ok("low, then high at the new deadline".to_owned()),
             None => violated("the new deadline passed under a spinning guest, and no return showed the level"),
         }
