@@ -20,6 +20,22 @@ pub struct Deviation {
 /// All deviations that are known.
 pub const DEVIATIONS: &[Deviation] = &[
     Deviation {
+        check: "counter-offset-moves-both-counters",
+        from: Some((6, 4)),
+        until: None,
+        on: |host| host.kvm_mode == "protected",
+        why: "in protected mode the hypervisor offsets nothing, and lets the guest read the physical counter as it is \
+              (__timer_enable_traps)",
+    },
+    Deviation {
+        check: "cycle-counter-overflow-ends-kvm-run",
+        from: None,
+        until: None,
+        on: |host| host.kvm_mode == "protected",
+        why: "in protected mode the hypervisor does not switch the host's perf events to the guest's: cycles are not \
+              counted",
+    },
+    Deviation {
         check: "gic-system-registers-are-undefined",
         from: None,
         until: Some((6, 12)),

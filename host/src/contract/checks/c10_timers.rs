@@ -3,7 +3,7 @@
 use vtick_abi::litmus::sysreg;
 
 use super::common::{PTIMER, Timer, VTIMER, levels_at, low_before, quiet_between, short, value_at};
-use crate::contract::{Action, Check, Clause, Judge, Program, Unheld, Value, judge, violated};
+use crate::contract::{Action, Check, Clause, Judge, Program, Unheld, judge, violated};
 use crate::lines::Levels;
 
 pub(super) const CHECKS: &[Check] = &[
@@ -212,23 +212,24 @@ fn later_deadline(p: &mut Program, timer: Timer) -> Judge {
 }
 
 fn one_counter(p: &mut Program) -> Judge {
-    let patience = p.us(100_000);
-    let mine: Vec<_> = (0..3u64)
-        .map(|round| {
+    const ROUNDS: usize = 3;
+    let meet = |p: &mut Program| p.ask(Action::Meet);
+    let mine: Vec<_> = (0..ROUNDS)
+        .map(|_| {
             let read = p.read(sysreg::CNTVCT);
-            p.signal(0);
-            p.wait_for(1, round + 1, Value::Now(patience));
+            meet(p);
+            meet(p);
             read
         })
         .collect();
     let theirs: Vec<_> = p.on_vcpu(1, |p| {
-        let turn = |round: u64| {
-            p.wait_for(0, round + 1, Value::Now(patience));
+        let turn = |_| {
+            meet(p);
             let read = p.read(sysreg::CNTVCT);
-            p.signal(1);
+            meet(p);
             read
         };
-        (0..3).map(turn).collect()
+        (0..ROUNDS).map(turn).collect()
     });
     judge(move |t| {
         let steps: Vec<_> = mine.iter().zip(&theirs).flat_map(|(a, b)| [*a, *b]).collect();

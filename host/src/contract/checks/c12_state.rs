@@ -147,7 +147,7 @@ fn cval_set_through_one_reg(p: &mut Program) -> Judge {
     judge(move |t| {
         done(t, set, "KVM_SET_ONE_REG")?;
         low_before(t, VTIMER, read, early)?;
-        match t.returns_between(0, t.at(asked)?.after, t.at(spun)?.after).find(|r| r.levels == Levels::VTIMER) {
+        match t.returns_between(0, t.at(asked)?.before, t.at(spun)?.after).find(|r| r.levels == Levels::VTIMER) {
             Some(r) => Ok(format!("returned with {}, levels {}", r.exit, r.levels)),
             None => violated("the deadline passed under a spinning guest, and no return showed the level"),
         }
