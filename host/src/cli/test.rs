@@ -41,6 +41,9 @@ pub(super) struct TestArgs {
     pub(super) run: RunArgs,
 }
 
+/// Time to pass on what was printed.
+const REST: std::time::Duration = std::time::Duration::from_millis(5);
+
 /// A counter frequency for programs that are shown and not run.
 const EXAMPLE_CNTFRQ: u64 = 1_000_000_000;
 
@@ -125,6 +128,8 @@ fn run_checks(
             result.expected = None;
         }
         terminal::check(&result, args.timeline);
+        // Whoever passes on what was printed does so now, and not while the next program runs.
+        std::thread::sleep(REST);
         record.checks.push(result);
     }
     terminal::summary(&record.checks);
@@ -151,6 +156,7 @@ fn catch_faults(faults: &[&Fault]) -> anyhow::Result<Done> {
         }
         all_caught &= caught > 0 && missed.iter().all(|(_, judgement)| judgement.verdict != Verdict::Held);
         terminal::fault(fault.name, caught, &missed);
+        std::thread::sleep(REST);
     }
     println!("\n{} faults: {}", faults.len(), if all_caught { "all caught" } else { "not all caught" });
     Ok(Done::Ran(all_caught))

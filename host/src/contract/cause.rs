@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::program::Program;
 use super::transcript::{Ending, Transcript};
 use crate::lines::Levels;
 
@@ -14,17 +15,55 @@ pub struct Cause {
     pub what: &'static str,
 }
 
-/// The known fault that a violated check's transcript looks like.
-pub(super) fn recognise(transcript: &Transcript) -> Option<Cause> {
-    let overslept = transcript.endings.iter().any(|ending| match ending {
-        Ending::Stopped(s) => {
+/// A fault as it shows.
+struct Known {
+    cause: Cause,
+    looks_so: fn(&Program, &Transcript) -> bool,
+}
+
+/// The known faults, the most telling first.
+const KNOWN: &[Known] = &[
+    Known {
+        cause: Cause {
+            fixed_by: "4ce98bf0865c",
+            what: "KVM: arm64: wake-up from WFI when irqchip is in userspace (broken by b57de4ffd7c6, about v5.19)",
+        },
+        looks_so: overslept,
+    },
+    Known {
+        cause: Cause {
+            fixed_by: "38d7aacca092 (CVE-2024-53195)",
+            what: "KVM: arm64: Get rid of userspace_irqchip_in_use",
+        },
+        looks_so: |_, transcript| {
+            transcript.warnings.iter().flatten().any(|warning| warning.contains("kvm_timer_update_irq"))
+        },
+    },
+    Known {
+        cause: Cause {
+            fixed_by: "d60d8b64280c",
+            what: "KVM: arm/arm64: Fix arch timers with in-kernel irqchips: the host's timer interrupt is left masked",
+        },
+        looks_so: |program, transcript| match (program.neighbour(), &transcript.neighbour) {
+            (Some(neighbour), Some(transcript)) => overslept(neighbour, transcript),
+            _ => false,
+        },
+    },
+];
+
+/// Whether a vCPU sleeps past the deadline of one of its timers, and nobody was told.
+fn overslept(program: &Program, transcript: &Transcript) -> bool {
+    transcript.endings.iter().enumerate().any(|(vcpu, ending)| match ending {
+        Ending::Stopped(s) if s.in_wfi || s.in_hvc => {
             let expired = s.cntv_ctl & 3 == 1 && s.cntvct.wrapping_sub(s.cntv_cval) as i64 >= 0;
-            s.in_wfi && expired && !s.levels.contains(Levels::VTIMER)
+            let vtimer = expired && !s.levels.contains(Levels::VTIMER);
+            vtimer || (transcript.ptimer_expired(program, vcpu, s.at) && !s.levels.contains(Levels::PTIMER))
         }
         _ => false,
-    });
-    overslept.then_some(Cause {
-        fixed_by: "4ce98bf0865c",
-        what: "KVM: arm64: wake-up from WFI when irqchip is in userspace (broken by b57de4ffd7c6, about v5.19)",
     })
+}
+
+/// The known fault that a violated check's transcript looks like.
+pub(super) fn recognise(program: &Program, transcript: &Transcript) -> Option<Cause> {
+    KNOWN.iter().find(|known| (known.looks_so)(program, transcript)).map(|known| known.cause)
 }

@@ -32,6 +32,8 @@ pub enum Unheld {
     Violated(String),
     /// The claim could not be put to the test.
     NotExercised(String),
+    /// Something else on the host came between, and the transcript shows neither: the program is run again.
+    Disturbed(String),
 }
 
 /// Makes a judge of a closure.
@@ -42,6 +44,11 @@ pub fn judge(judge: impl Fn(&Transcript) -> Judged + 'static) -> Judge {
 /// The claim is violated: `reason` gives both what was seen and what was due.
 pub fn violated<T>(reason: impl Into<String>) -> Result<T, Unheld> {
     Err(Unheld::Violated(reason.into()))
+}
+
+/// The transcript shows neither, because of something else that the host did.
+pub fn disturbed<T>(reason: impl Into<String>) -> Result<T, Unheld> {
+    Err(Unheld::Disturbed(reason.into()))
 }
 
 /// The claim could not be put to the test, for this reason.
@@ -85,7 +92,7 @@ impl From<Judged> for Judgement {
         let (verdict, reason) = match judged {
             Ok(reason) => (Verdict::Held, reason),
             Err(Unheld::Violated(reason)) => (Verdict::Violated, reason),
-            Err(Unheld::NotExercised(reason)) => (Verdict::NotExercised, reason),
+            Err(Unheld::NotExercised(reason) | Unheld::Disturbed(reason)) => (Verdict::NotExercised, reason),
         };
         Judgement { verdict, reason }
     }
@@ -107,13 +114,13 @@ impl Check {
 
     /// Judges a transcript of the check's program. A vCPU that did not come to the end of its program has violated
     /// the claim, whatever it was, unless the program says that it may not end.
-    pub fn judge(&self, program: &Program, judge: &Judge, transcript: &Transcript) -> Judgement {
+    pub fn judge(&self, program: &Program, judge: &Judge, transcript: &Transcript) -> Judged {
         if let Some(reason) = &transcript.unavailable {
-            return not_exercised(reason.clone()).into();
+            return not_exercised(reason.clone());
         }
         let ended = if program.setup.may_not_end { Ok(()) } else { super::diagnosis::all_ended(transcript) };
         let ended = ended.and_then(|()| transcript.neighbour.iter().try_for_each(|t| super::diagnosis::all_ended(t)));
-        ended.and_then(|()| judge(transcript)).and_then(|reason| no_warning(reason, transcript)).into()
+        ended.and_then(|()| judge(transcript)).and_then(|reason| no_warning(reason, transcript))
     }
 }
 
@@ -125,22 +132,32 @@ fn no_warning(reason: String, transcript: &Transcript) -> Judged {
     }
 }
 
+/// How often a program is run that something else on the host disturbs.
+const TRIES: u32 = 5;
+
 /// Builds a check's program, has `execute` run it on `host`, and judges the transcript. A check that could not be run at
 /// all has no verdict on the kernel: that error ends the run.
 pub fn run<E>(
     check: &'static Check,
     host: &Host,
-    execute: impl FnOnce(&Program) -> Result<Transcript, E>,
+    mut execute: impl FnMut(&Program) -> Result<Transcript, E>,
 ) -> Result<CheckRecord, E> {
     let (program, judge) = check.build(host.cntfrq);
-    let transcript = execute(&program)?;
-    let judgement = check.judge(&program, &judge, &transcript);
+    let mut tries = 0;
+    let (transcript, judgement) = loop {
+        let transcript = execute(&program)?;
+        let judged = check.judge(&program, &judge, &transcript);
+        tries += 1;
+        if !matches!(judged, Err(Unheld::Disturbed(_))) || tries == TRIES {
+            break (transcript, Judgement::from(judged));
+        }
+    };
     let violated = judgement.verdict == Verdict::Violated;
     Ok(CheckRecord {
         name: check.name,
         clause: check.clause,
         claim: check.claim,
-        cause: if violated { super::cause::recognise(&transcript) } else { None },
+        cause: if violated { super::cause::recognise(&program, &transcript) } else { None },
         judgement,
         expected: super::deviation::expected(check.name, host),
         timeline: transcript.timeline(&program),

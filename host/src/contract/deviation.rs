@@ -20,6 +20,36 @@ pub struct Deviation {
 /// All deviations that are known.
 pub const DEVIATIONS: &[Deviation] = &[
     Deviation {
+        check: "counter-offset-moves-both-counters",
+        from: Some((6, 4)),
+        until: None,
+        on: |host| host.kvm_mode == "protected",
+        why: "in protected mode the hypervisor offsets nothing, and lets the guest read the physical counter as it is \
+              (__timer_enable_traps)",
+    },
+    Deviation {
+        check: "cycle-counter-overflow-ends-kvm-run",
+        from: None,
+        until: None,
+        on: |host| host.kvm_mode == "protected",
+        why: "in protected mode the hypervisor does not switch the host's perf events to the guest's: cycles are not \
+              counted",
+    },
+    Deviation {
+        check: "gic-system-registers-are-undefined",
+        from: None,
+        until: Some((6, 12)),
+        on: |host| host.gic.contains("GICv3"),
+        why: "before 6.12 nothing traps the GICv3's system registers in a VM without an in-kernel GIC",
+    },
+    Deviation {
+        check: "re-init-after-a-failed-run-makes-the-host-warn-of-nothing",
+        from: Some((6, 1)),
+        until: Some((6, 2)),
+        on: |_| true,
+        why: "CVE-2024-53195: 'Get rid of userspace_irqchip_in_use' was never backported to 6.1",
+    },
+    Deviation {
         check: "gic-system-register-enable-is-undefined",
         from: None,
         until: None,

@@ -30,7 +30,11 @@ pub fn diagnose(ending: &Ending) -> String {
 }
 
 fn diagnose_stopped(s: &Stopped) -> String {
-    let place = if s.in_wfi { "guest asleep in WFI at PC" } else { "guest did not end, stopped at PC" };
+    let place = match (s.in_wfi, s.in_hvc) {
+        (true, _) => "guest asleep in WFI at PC",
+        (_, true) => "guest in HVC at PC",
+        _ => "guest did not end, stopped at PC",
+    };
     format!("{place} {}, {}", s.symbol, timer(s))
 }
 
@@ -60,6 +64,7 @@ mod tests {
             pc: 0x4008_1234,
             symbol: "0x40081234 (litmus::wfi+0x8)".to_owned(),
             in_wfi: true,
+            in_hvc: false,
             pstate: 0x3c5,
             cntv_ctl: 5,
             cntv_cval: 1000,

@@ -14,7 +14,7 @@ mod program;
 mod transcript;
 
 pub use cause::Cause;
-pub use check::{Check, Judge, Judged, Judgement, Unheld, Verdict, judge, not_exercised, run, violated};
+pub use check::{Check, Judge, Judged, Judgement, Unheld, Verdict, disturbed, judge, not_exercised, run, violated};
 pub use clause::Clause;
 pub use deviation::{DEVIATIONS, Deviation};
 pub use diagnosis::diagnose;

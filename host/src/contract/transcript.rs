@@ -5,7 +5,7 @@
 //! reports when it starts.
 
 use serde::Serialize;
-use vtick_abi::litmus::{base, code, sysreg};
+use vtick_abi::litmus::{Op, base, code, kind, sysreg};
 use vtick_abi::mailbox;
 
 use super::check::{Unheld, violated};
@@ -56,6 +56,8 @@ pub struct Stopped {
     pub symbol: String,
     /// Whether the instruction there, or just before, is WFI.
     pub in_wfi: bool,
+    /// Whether the instruction just before is HVC: the vCPU is in a call to KVM.
+    pub in_hvc: bool,
     /// PSTATE.
     pub pstate: u64,
     /// CNTV_CTL.
@@ -277,6 +279,18 @@ impl Transcript {
     /// The deadline that a step of [`Program::arm_vtimer`] set, on the host's counter.
     pub fn deadline(&self, step: Step) -> Result<u64, Unheld> {
         Ok(self.host_time(self.at(step)?.value))
+    }
+
+    /// Whether the guest had its physical timer enabled with a deadline that is over at this time. From what it wrote:
+    /// not every kernel lets userspace read that timer.
+    pub fn ptimer_expired(&self, program: &Program, vcpu: usize, at: u64) -> bool {
+        let (_, ops) = program.encode();
+        let last = |register| {
+            let writes = |op: &Op| op.code == code::WRITE && op.what == register;
+            let written = |g: &&GuestRecord| g.vcpu == vcpu && g.kind == kind::OP && writes(&ops[g.op as usize]);
+            self.records().rfind(written).map(|g| g.value)
+        };
+        last(sysreg::CNTP_CTL) == Some(1) && last(sysreg::CNTP_CVAL).is_some_and(|deadline| deadline <= at)
     }
 
     /// The transcript as lines of text, ticks relative to the first deadline that the program set.

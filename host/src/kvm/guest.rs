@@ -48,6 +48,7 @@ pub(super) fn stopped(vm: &Vm, vcpu: &Vcpu, levels: Levels) -> Result<Stopped, E
         symbol: vm.symbolize(pc),
         // KVM may have stepped over the WFI already when the signal came.
         in_wfi: [pc, pc.wrapping_sub(4)].into_iter().any(|at| instruction(at) == Some(WFI)),
+        in_hvc: last_instruction(vm, vcpu)? == Some(HVC),
         pstate: vcpu.register(registers::PSTATE)?,
         cntv_ctl: vcpu.register(registers::TIMER_CTL)?,
         cntv_cval: vcpu.register(registers::TIMER_CVAL)?,

@@ -2,8 +2,8 @@
 
 use vtick_abi::litmus::sysreg;
 
-use super::common::{BOTH, PTIMER, VTIMER, levels_at, short};
-use crate::contract::{Action, Check, Clause, Judge, Judged, Program, Step, Value, judge, violated};
+use super::common::{BOTH, PTIMER, VTIMER, levels_at, low_before, short};
+use crate::contract::{Action, Check, Clause, Judge, Judged, Program, Step, Value, disturbed, judge, violated};
 use crate::exit::Exit;
 use crate::lines::Levels;
 
@@ -103,12 +103,12 @@ pub(super) const CHECKS: &[Check] = &[
 
 fn mmio_exit_carries_the_level(p: &mut Program, exit: fn(&mut Program) -> Step) -> Judge {
     let delay = p.us(300);
-    p.arm_vtimer(delay);
+    let armed = p.arm_vtimer(delay);
     let before = exit(p);
     p.spin_until(Value::Now(2 * delay));
     let after = exit(p);
     judge(move |t| {
-        levels_at(t, before, Levels::NONE, "before the deadline")?;
+        low_before(t, VTIMER, armed, before)?;
         levels_at(t, after, Levels::VTIMER, "after the deadline")?;
         Ok("low before the deadline, high after".to_owned())
     })
@@ -118,10 +118,13 @@ fn signal_exit_carries_the_level(p: &mut Program) -> Judge {
     let (delay, later) = (p.us(300), p.us(2000));
     p.arm_vtimer(delay);
     p.spin_until(Value::Now(2 * delay));
-    let (asked, _) = p.ask(Action::SignalAfter { ticks: delay, vcpu: 0 });
+    let (asked, sent) = p.ask(Action::SignalAfter { ticks: delay, vcpu: 0 });
     let waited = p.spin_until(Value::Now(later));
     judge(move |t| -> Judged {
         let (asked, waited) = (t.at(asked)?, t.at(waited)?);
+        if t.time_of(sent)? < asked.after {
+            return disturbed("the signal was sent before the guest ran on");
+        }
         let Some(signal) = t.returns_between(0, asked.after, waited.after).find(|r| r.exit == Exit::Interrupted) else {
             return violated("the signal never ended KVM_RUN");
         };
@@ -215,9 +218,10 @@ fn immediate_exit_runs_no_guest_code(p: &mut Program) -> Judge {
 
 fn immediate_exit_carries_the_level(p: &mut Program) -> Judge {
     let delay = short(p);
-    p.arm_vtimer(delay);
+    let armed = p.arm_vtimer(delay);
     let (asked, set) = p.ask(Action::ImmediateExit { after: 3 * delay });
     judge(move |t| {
+        low_before(t, VTIMER, armed, asked)?;
         let (set, ran_on) = (t.time_of(set)?, t.at(asked)?.after);
         match t.returns_between(0, set, ran_on).next() {
             Some(r) if r.levels == Levels::VTIMER => Ok(format!("returned with {}, levels {}", r.exit, r.levels)),
@@ -232,16 +236,15 @@ fn immediate_exit_carries_the_level(p: &mut Program) -> Judge {
 }
 
 fn level_of_one_vcpu(p: &mut Program) -> Judge {
-    let patience = p.us(100_000);
     let high = VTIMER.expire(p);
-    p.signal(0);
-    p.wait_for(1, 1, Value::Now(patience));
+    p.ask(Action::Meet);
+    p.ask(Action::Meet);
     let still = p.mmio_read();
     let other = p.on_vcpu(1, |p| {
-        p.wait_for(0, 1, Value::Now(patience));
+        p.ask(Action::Meet);
         let other = p.mmio_read();
         p.mmio_write();
-        p.signal(1);
+        p.ask(Action::Meet);
         other
     });
     judge(move |t| {

@@ -1,6 +1,6 @@
 //! C4: a level change makes KVM_RUN return before guest code runs on.
 
-use super::common::{BOTH, PTIMER, Timer, VTIMER, levels_at, short};
+use super::common::{BOTH, PTIMER, Timer, VTIMER, levels_at, low_before, short};
 use crate::contract::{Action, Check, Clause, Judge, Program, Value, judge, violated};
 use crate::lines::Levels;
 
@@ -142,9 +142,10 @@ fn ptimer_rising_level_ends_kvm_run(p: &mut Program) -> Judge {
 
 fn rises_in_userspace(p: &mut Program) -> Judge {
     let delay = short(p);
-    p.arm_vtimer(delay);
+    let armed = p.arm_vtimer(delay);
     let (asked, stayed) = p.ask(Action::Stay { ticks: 3 * delay });
     judge(move |t| {
+        low_before(t, VTIMER, armed, asked)?;
         // The operation that asked ends when the guest runs on.
         let (stayed, ran_on) = (t.time_of(stayed)?, t.at(asked)?.after);
         match t.returns_between(0, stayed, ran_on).find(|r| r.levels == Levels::VTIMER) {

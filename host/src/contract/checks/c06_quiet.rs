@@ -62,12 +62,11 @@ pub(super) const CHECKS: &[Check] = &[
 
 fn ignored_level_makes_no_stream_of_exits(p: &mut Program, timer: Timer) -> Judge {
     let delay = short(p);
-    timer.arm(p, delay);
-    let armed = p.note(0);
+    let armed = timer.arm(p, delay);
     let spun = p.spin(10 * delay);
     judge(move |t| {
         let (armed, spun) = (t.at(armed)?, t.at(spun)?);
-        match t.returns_between(0, armed.after, spun.after).count() {
+        match t.returns_between(0, armed.before, spun.after).count() {
             0 => violated("KVM_RUN never returned, not even once for the rising level"),
             1 => Ok("one return for the rising level, then quiet".to_owned()),
             n => violated(format!("{n} returns while the level stayed high; one was due")),

@@ -2,7 +2,7 @@
 
 use vtick_abi::litmus::sysreg;
 
-use crate::contract::{Action, Check, Clause, Judge, Program, Value, judge, violated};
+use crate::contract::{Action, Check, Clause, Judge, Program, judge, violated};
 use crate::lines::Line;
 
 /// ISR_EL1.I (Arm ARM DDI 0487, D24: ISR_EL1).
@@ -52,20 +52,17 @@ pub(super) const CHECKS: &[Check] = &[
 
 /// Part 0 of the program raises a line by KVM_IRQ_LINE's argument `irq`, and both parts look which one came up.
 fn reaches_vcpu_1(p: &mut Program, irq: u32) -> Judge {
-    let patience = p.us(100_000);
-    p.wait_for(0, 1, Value::Now(patience));
+    p.ask(Action::Meet);
     let (_, raised) = p.ask(Action::RawLine { irq, level: true });
-    p.signal(1);
-    p.wait_for(0, 2, Value::Now(patience));
+    p.ask(Action::Meet);
     let mine = p.read(sysreg::ISR);
+    p.ask(Action::Meet);
     p.ask(Action::RawLine { irq, level: false });
     let theirs = p.on_vcpu(1, |p| {
-        p.signal(0);
-        p.wait_for(1, 1, Value::Now(patience));
-        // The exit by which a line that was raised in userspace is there.
-        p.mmio_read();
+        p.ask(Action::Meet);
+        p.ask(Action::Meet);
         let theirs = p.read(sysreg::ISR);
-        p.signal(0);
+        p.ask(Action::Meet);
         theirs
     });
     judge(move |t| {
@@ -85,11 +82,12 @@ fn wakes_no_other(p: &mut Program) -> Judge {
     p.stop_after(p.us(10_000));
     let asleep = p.wfi();
     let (raised, ran_on) = p.on_vcpu(1, |p| {
-        p.spin(p.us(1000));
+        // Time for the other to fall asleep, and then to wake.
+        p.ask(Action::Stay { ticks: p.us(1000) });
         let (_, raised) = p.ask(Action::Line { vcpu: 1, line: Line::Irq, level: true });
-        p.mmio_read();
+        p.ask(Action::Stay { ticks: p.us(1000) });
         p.ask(Action::Line { vcpu: 1, line: Line::Irq, level: false });
-        (raised, p.spin(p.us(1000)))
+        (raised, p.mmio_read())
     });
     judge(move |t| {
         t.at(ran_on)?;

@@ -2,8 +2,8 @@
 
 use vtick_abi::litmus::sysreg;
 
-use super::common::{PTIMER, Timer, VTIMER, levels_at, quiet_between, short, value_at};
-use crate::contract::{Action, Check, Clause, Judge, Program, Unheld, Value, judge, violated};
+use super::common::{PTIMER, Timer, VTIMER, levels_at, low_before, quiet_between, short, value_at};
+use crate::contract::{Action, Check, Clause, Judge, Program, Unheld, judge, violated};
 use crate::lines::Levels;
 
 pub(super) const CHECKS: &[Check] = &[
@@ -162,17 +162,18 @@ fn tval_from_now(p: &mut Program, timer: Timer) -> Judge {
     let before = p.note((timer.now)(0));
     p.write(timer.tval, delay);
     let after = p.note((timer.now)(0));
-    let cval = p.read(timer.cval);
+    let cval_read = p.read(timer.cval);
     p.write(timer.ctl, 1);
     let early = p.mmio_read();
     p.spin(2 * delay);
     let late = p.mmio_read();
     judge(move |t| {
-        let (before, after, cval) = (t.at(before)?.value, t.at(after)?.value, t.at(cval)?.value);
+        let (before, after, cval) = (t.at(before)?.value, t.at(after)?.value, t.at(cval_read)?.value);
         if !(before + delay..=after + delay).contains(&cval) {
             return violated(format!("CVAL reads {cval}, due was {} to {}", before + delay, after + delay));
         }
-        levels_at(t, early, Levels::NONE, "before the deadline")?;
+        // The deadline is what CVAL reads, on that timer's counter.
+        low_before(t, timer, cval_read, early)?;
         levels_at(t, late, timer.level, "after the deadline")?;
         Ok(format!("CVAL is {} ticks after the write", cval - before))
     })
@@ -192,16 +193,18 @@ fn negative_tval(p: &mut Program) -> Judge {
 fn later_deadline(p: &mut Program, timer: Timer) -> Judge {
     let delay = short(p);
     let high = timer.expire(p);
-    p.write(timer.cval, (timer.now)(delay));
+    let ahead = p.write(timer.cval, (timer.now)(delay));
     let low = p.mmio_read();
     let from = p.note(0);
     let to = p.spin(delay / 4);
     let spun = p.spin(2 * delay);
     judge(move |t| {
         levels_at(t, high, timer.level, "before the change")?;
-        levels_at(t, low, Levels::NONE, "with the deadline ahead again")?;
-        quiet_between(t, from, to)?;
-        match t.returns_between(0, t.at(to)?.after, t.at(spun)?.after).find(|r| r.levels == timer.level) {
+        low_before(t, timer, ahead, low)?;
+        if t.at(to)?.after < timer.deadline(t, ahead)? {
+            quiet_between(t, from, to)?;
+        }
+        match t.returns_between(0, t.at(from)?.after, t.at(spun)?.after).find(|r| r.levels == timer.level) {
             Some(_) => Ok("low, then high at the new deadline".to_owned()),
             None => violated("the new deadline passed under a spinning guest, and no return showed the level"),
         }
@@ -209,23 +212,24 @@ fn later_deadline(p: &mut Program, timer: Timer) -> Judge {
 }
 
 fn one_counter(p: &mut Program) -> Judge {
-    let patience = p.us(100_000);
-    let mine: Vec<_> = (0..3u64)
-        .map(|round| {
+    const ROUNDS: usize = 3;
+    let meet = |p: &mut Program| p.ask(Action::Meet);
+    let mine: Vec<_> = (0..ROUNDS)
+        .map(|_| {
             let read = p.read(sysreg::CNTVCT);
-            p.signal(0);
-            p.wait_for(1, round + 1, Value::Now(patience));
+            meet(p);
+            meet(p);
             read
         })
         .collect();
     let theirs: Vec<_> = p.on_vcpu(1, |p| {
-        let turn = |round: u64| {
-            p.wait_for(0, round + 1, Value::Now(patience));
+        let turn = |_| {
+            meet(p);
             let read = p.read(sysreg::CNTVCT);
-            p.signal(1);
+            meet(p);
             read
         };
-        (0..3).map(turn).collect()
+        (0..ROUNDS).map(turn).collect()
     });
     judge(move |t| {
         let steps: Vec<_> = mine.iter().zip(&theirs).flat_map(|(a, b)| [*a, *b]).collect();

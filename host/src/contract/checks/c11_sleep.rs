@@ -102,8 +102,7 @@ const LATE_US: u64 = 80_000;
 fn woke_at_the_deadline(p: &Program, timer: Timer, armed: Step, woke: Step) -> Judge {
     let late = p.us(LATE_US);
     judge(move |t| {
-        // Of a physical deadline the guest sees the host's counter.
-        let deadline = if timer.level == Levels::VTIMER { t.deadline(armed)? } else { t.at(armed)?.value };
+        let deadline = timer.deadline(t, armed)?;
         let woke = t.at(woke)?;
         if woke.after < deadline {
             return violated(format!("WFI ended {} ticks before the deadline", deadline - woke.after));

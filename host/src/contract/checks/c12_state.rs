@@ -2,7 +2,7 @@
 
 use vtick_abi::litmus::sysreg;
 
-use super::common::{PTIMER, VTIMER, levels_at, short};
+use super::common::{PTIMER, VTIMER, levels_at, low_before, short};
 use crate::contract::{
     Action, ActionRef, Check, Clause, Judge, Program, TimerRegister, Transcript, Unheld, Value, judge, not_exercised,
     violated,
@@ -141,12 +141,13 @@ fn cval_set_through_one_reg(p: &mut Program) -> Judge {
     let delay = short(p);
     p.arm_vtimer(p.us(1_000_000));
     let (asked, set) = p.ask(Action::Set(TimerRegister::CntvCval, Value::Now(delay)));
+    let read = p.read(sysreg::CNTV_CVAL);
     let early = p.mmio_read();
     let spun = p.spin(3 * delay);
     judge(move |t| {
         done(t, set, "KVM_SET_ONE_REG")?;
-        levels_at(t, early, Levels::NONE, "before the deadline")?;
-        match t.returns_between(0, t.at(asked)?.after, t.at(spun)?.after).find(|r| r.levels == Levels::VTIMER) {
+        low_before(t, VTIMER, read, early)?;
+        match t.returns_between(0, t.at(asked)?.before, t.at(spun)?.after).find(|r| r.levels == Levels::VTIMER) {
             Some(r) => Ok(format!("returned with {}, levels {}", r.exit, r.levels)),
             None => violated("the deadline passed under a spinning guest, and no return showed the level"),
         }

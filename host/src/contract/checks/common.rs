@@ -2,7 +2,7 @@
 
 use vtick_abi::litmus::sysreg;
 
-use crate::contract::{Program, Step, Transcript, Unheld, Value, violated};
+use crate::contract::{Program, Step, Transcript, Unheld, Value, disturbed, violated};
 use crate::lines::Levels;
 
 /// One of the two timers that a guest at EL1 has.
@@ -48,6 +48,12 @@ impl Timer {
         p.write(self.ctl, 0)
     }
 
+    /// The deadline that a step set, on the host's counter.
+    pub(super) fn deadline(self, t: &Transcript, set: Step) -> Result<u64, Unheld> {
+        // The guest's physical counter is the host's.
+        if self.level == Levels::VTIMER { t.deadline(set) } else { Ok(t.at(set)?.value) }
+    }
+
     /// Arms the timer, spins past its deadline, and makes an exit by which its level is known.
     pub(super) fn expire(self, p: &mut Program) -> Step {
         let delay = short(p);
@@ -74,6 +80,16 @@ pub(super) fn levels_at(t: &Transcript, step: Step, due: Levels, when: &str) -> 
         return violated(format!("{when} the exit showed levels {}, due were {due}", exit.levels));
     }
     Ok(())
+}
+
+/// That the MMIO exit of `step` came before the deadline that `armed` set, and shows none of the timer's level.
+pub(super) fn low_before(t: &Transcript, timer: Timer, armed: Step, step: Step) -> Result<(), Unheld> {
+    let deadline = timer.deadline(t, armed)?;
+    let exit = t.exit_of(step)?;
+    if exit.returned >= deadline {
+        return disturbed(format!("the exit before the deadline came {} ticks after it", exit.returned - deadline));
+    }
+    levels_at(t, step, Levels::NONE, "before the deadline")
 }
 
 /// That KVM_RUN did not return on the vCPU of these steps between the end of one and the end of the other.

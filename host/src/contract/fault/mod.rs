@@ -257,6 +257,7 @@ impl Injector {
     pub fn raw_line(&self, irq: u32) -> Option<u32> {
         match self.behaviour {
             Behaviour::BadLineAccepted => None,
+            Behaviour::LinesOfVcpu0Alone => Some(irq & 0x0f00_ffff),
             Behaviour::Vcpu2IndexIgnored => Some(irq & 0x0fff_ffff),
             _ => Some(irq),
         }

@@ -43,6 +43,8 @@ pub enum Action {
         /// Counter ticks.
         ticks: u64,
     },
+    /// This vCPU's thread waits in userspace until those of all other vCPUs have come to a meeting, too.
+    Meet,
     /// KVM_CHECK_EXTENSION on the VM.
     CheckExtension {
         /// KVM_CAP_*.
@@ -122,6 +124,7 @@ impl std::fmt::Display for Action {
             Action::ImmediateExit { after: 0 } => write!(f, "set immediate_exit"),
             Action::ImmediateExit { after } => write!(f, "stay in userspace for {after} ticks, set immediate_exit"),
             Action::Stay { ticks } => write!(f, "stay in userspace for {ticks} ticks"),
+            Action::Meet => write!(f, "wait for the other vCPUs"),
             Action::CheckExtension { capability } => write!(f, "KVM_CHECK_EXTENSION({capability})"),
             Action::CheckSystemExtension { capability } => write!(f, "KVM_CHECK_EXTENSION({capability}) on /dev/kvm"),
             Action::RawLine { irq, level } => write!(f, "KVM_IRQ_LINE(irq = {irq:#x}, level = {})", u8::from(level)),

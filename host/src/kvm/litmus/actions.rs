@@ -1,5 +1,8 @@
 //! What the host does when a program asks.
 
+use std::sync::PoisonError;
+use std::time::Duration;
+
 use kvm_bindings::{KVM_ARM_VCPU_PMU_V3, kvm_vcpu_init};
 use vmm_sys_util::ioctl::ioctl_with_ref;
 use vmm_sys_util::ioctl_iow_nr;
@@ -20,6 +23,9 @@ struct CounterOffset {
 }
 
 ioctl_iow_nr!(KVM_ARM_SET_COUNTER_OFFSET, kvm_bindings::KVMIO, 0xb5, CounterOffset);
+
+/// How long a vCPU waits for the others.
+const MEETING_PATIENCE: Duration = Duration::from_millis(100);
 
 impl Run {
     /// Does action `action` on behalf of `vcpu`'s thread.
@@ -49,6 +55,10 @@ impl Run {
                 vcpu.set_immediate_exit(behaviour != Some(Behaviour::ImmediateExitIgnored));
             }
             Action::Stay { ticks } => clock::sleep_until(counter() + ticks),
+            Action::Meet => {
+                drop(fault);
+                return Ok(self.meet());
+            }
             Action::CheckExtension { capability } => {
                 let said = self.vm.fd.check_extension_raw(capability.into()).into();
                 return Ok(fault.map_or(said, |fault| fault.extension(said)));
@@ -132,6 +142,19 @@ impl Run {
             }
         }
         Ok(0)
+    }
+}
+
+impl Run {
+    /// Waits until every vCPU's thread has come here as often as this one. Zero, or minus ETIMEDOUT.
+    fn meet(&self) -> i64 {
+        let mut arrived = lock(&self.meeting.0);
+        *arrived += 1;
+        let due = arrived.next_multiple_of(self.kicks.len());
+        self.meeting.1.notify_all();
+        let waited = self.meeting.1.wait_timeout_while(arrived, MEETING_PATIENCE, |arrived| *arrived < due);
+        let (_, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+        if timeout.timed_out() { -i64::from(libc::ETIMEDOUT) } else { 0 }
     }
 }
 

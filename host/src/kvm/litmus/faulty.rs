@@ -11,7 +11,7 @@ use crate::exit::Exit;
 use crate::lines::{Levels, Line};
 
 /// How often a guest is interrupted without a reason.
-const KICK_PERIOD: Duration = Duration::from_millis(1);
+const KICK_PERIOD: Duration = Duration::from_micros(500);
 /// By how much a vCPU wakes late: far more than any scheduler takes.
 const LATE: Duration = Duration::from_millis(100);
 

@@ -4,7 +4,7 @@ mod actions;
 mod faulty;
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, mpsc};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, mpsc};
 use std::time::Duration;
 
 use kvm_bindings::{KVM_CAP_ARM_PMU_V3, KVM_CAP_MAX_VCPUS};
@@ -43,6 +43,8 @@ struct Run {
     counter_offset: OnceLock<u64>,
     /// The faulty kernel to be played.
     fault: Option<Mutex<Injector>>,
+    /// How often a vCPU has come to a meeting.
+    meeting: (Mutex<usize>, Condvar),
     helper: mpsc::Sender<Chore>,
     /// What the helper did.
     helped: Mutex<Vec<Event>>,
@@ -65,6 +67,7 @@ struct Outcome {
 
 /// Runs `program`, and the one beside it, each in a VM of its own, to their ends or to their limits.
 pub(super) fn run(program: &Program, fault: Option<Behaviour>) -> Result<Transcript, Error> {
+    be_first();
     let log = Log::mark();
     let mut transcript = match program.neighbour() {
         None => run_vm(program, fault, Placement::Anywhere)?,
@@ -149,6 +152,7 @@ fn run_vm(program: &Program, fault: Option<Behaviour>, placement: Placement) -> 
         offset: AtomicU64::new(0),
         counter_offset: OnceLock::new(),
         fault: fault.map(|behaviour| Mutex::new(Injector::new(behaviour, program.setup.irqchip))),
+        meeting: Default::default(),
         helper,
         helped: Mutex::default(),
         _others: (created, gic),
@@ -361,6 +365,13 @@ fn prefer_this_thread() {
     let parameters = libc::sched_param { sched_priority: 1 };
     // SAFETY: concerns this thread alone; the parameters are read during the call.
     unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO, &raw const parameters) };
+}
+
+/// The best nice value, where it is permitted, for this thread and those it starts: others, like the one that passes on
+/// what was printed, come between less often, and fewer programs have to be run again.
+fn be_first() {
+    // SAFETY: concerns the scheduling of this thread alone.
+    unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, -20) };
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
