@@ -74,6 +74,7 @@ pub(super) fn measure(scenario: &Scenario, irqchip: Irqchip, plant: u64) -> Resu
         warm_up: scenario.warm_up.min(BATCH),
         interrupts: scenario.interrupts,
         delay: scenario.delay.ticks(clock::cntfrq()),
+        spread: scenario.spread.ticks(clock::cntfrq()),
         period: scenario.period.ticks(clock::cntfrq()),
         patience: clock::cntfrq(),
         batch: BATCH,

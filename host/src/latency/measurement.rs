@@ -211,10 +211,9 @@ impl Measurement {
 }
 
 impl Irqchip {
-    /// Whether the runner notes the time when it meets an interrupt of `scenario`: where levels come to it, and where it
-    /// does more than the least.
+    /// Whether the runner notes the time when it meets an interrupt of `scenario`: where levels come to it.
     pub fn stamped(self, scenario: &Scenario) -> bool {
-        self == Irqchip::User && scenario.stimulus.is_timer()
+        !self.in_kernel() && scenario.stimulus.is_timer()
     }
 }
 

@@ -148,6 +148,8 @@ pub struct Scenario {
     pub wait: Wait,
     /// From arming the timer to its deadline.
     pub delay: Span,
+    /// Added to the delay, a little more each time, up to this.
+    pub spread: Span,
     /// Between two deadlines of a periodic timer; zero: one-shot.
     pub period: Span,
     /// vCPUs that do this at the same time.
@@ -181,6 +183,7 @@ const PLAIN: Scenario = Scenario {
     stimulus: Stimulus::Vtimer,
     wait: Wait::Spin,
     delay: Span(20),
+    spread: Span(0),
     period: Span(0),
     vcpus: 1,
     hog: false,
@@ -215,6 +218,8 @@ pub static SCENARIOS: LazyLock<[Scenario; 19]> = LazyLock::new(|| {
         Scenario { interrupts: 10_000, ..sleeping("vtimer-wfi", "one-shot virtual timer, vCPU asleep in WFI") },
         Scenario {
             wait: Wait::Mmio,
+            // Longer than an access to userspace takes: the deadline falls into each part of one.
+            spread: Span(20),
             ..named("vtimer-mmio", "one-shot virtual timer, vCPU in MMIO traffic to userspace")
         },
         Scenario { stimulus: Stimulus::Ptimer, ..named("ptimer-spin", "one-shot physical timer, vCPU spinning") },
