@@ -10,6 +10,7 @@ use vtick_abi::layout::{MAILBOX_BASE, MEASURE_BASE, records_base};
 use vtick_abi::mailbox;
 use vtick_abi::measure::{Config, MAX_SAMPLES, Sample};
 
+use super::conditions::Watch;
 use super::irqchip::{Bare, Kernel, User};
 use super::kick::Kick;
 use super::vcpu::Vcpu;
@@ -122,7 +123,9 @@ fn start(run: &Arc<Run>, scenario: &Scenario, vcpus: Vec<Vcpu>) -> Result<Vec<Th
         let watcher = std::thread::current();
         let body = move || {
             run.kicks[cpu].here_i_am();
+            let watch = Watch::start(cpu, run.kicks.len());
             let ending = run.run_vcpu(cpu, vcpu, &mut measurement);
+            measurement.conditions(watch.stop());
             run.running.fetch_sub(1, Ordering::Release);
             watcher.unpark();
             (ending, measurement)
