@@ -2,6 +2,7 @@
 #![allow(unsafe_code)] // ioctls, signals, the shared kvm_run page; every block says why it is sound
 
 mod clock;
+mod companion;
 mod conditions;
 mod guest;
 mod host;

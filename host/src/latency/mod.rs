@@ -12,4 +12,4 @@ pub use distribution::{Distribution, Summary};
 pub use hops::{Hop, Stamp};
 pub use ledger::Ledger;
 pub use measurement::{Counts, HopSummary, Measurement, Outcome};
-pub use scenario::{Irqchip, SCENARIOS, Scenario, Span, Stimulus, Wait};
+pub use scenario::{Beside, Irqchip, SCENARIOS, Scenario, Span, Stimulus, Wait};
