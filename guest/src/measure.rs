@@ -185,7 +185,9 @@ impl Shared {
 fn tick(shared: &Shared, config: &Config, armed: &mut bool) -> Sample {
     let before = shared.count.load(Relaxed);
     if config.period == 0 || !*armed {
-        let deadline = now().wrapping_add(config.delay);
+        // An odd step that shares no factor with a round spread visits all of it.
+        let phase = before.wrapping_mul(997).checked_rem(config.spread).unwrap_or(0);
+        let deadline = now().wrapping_add(config.delay + phase);
         shared.armed.store(deadline, Relaxed);
         if let Some(timer) = shared.timer() {
             timer.arm(deadline);

@@ -56,6 +56,9 @@ pub struct Config {
     pub interrupts: u64,
     /// From arming the timer to its deadline, in counter ticks.
     pub delay: u64,
+    /// What is added to `delay`: a little more each time, up to this, in counter ticks; 0: nothing. So the deadlines of
+    /// a guest that does something over and over fall into every phase of it.
+    pub spread: u64,
     /// Between two deadlines of a periodic timer, in counter ticks; 0: the timer is armed anew for each sample.
     pub period: u64,
     /// How long past the deadline the guest waits before it counts the interrupt as lost, in counter ticks.

@@ -1,7 +1,7 @@
 //! Runs a latency measurement: the vCPUs, their interrupt controller, and the loop that is measured.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -10,6 +10,8 @@ use vtick_abi::layout::{MAILBOX_BASE, MEASURE_BASE, records_base};
 use vtick_abi::mailbox;
 use vtick_abi::measure::{Config, MAX_SAMPLES, Sample};
 
+use super::companion::Companion;
+use super::conditions::Watch;
 use super::irqchip::{Bare, Kernel, User};
 use super::kick::Kick;
 use super::vcpu::Vcpu;
@@ -75,6 +77,7 @@ pub(super) fn measure(scenario: &Scenario, irqchip: Irqchip, plant: u64) -> Resu
         warm_up: scenario.warm_up.min(BATCH),
         interrupts: scenario.interrupts,
         delay: scenario.delay.ticks(clock::cntfrq()),
+        spread: scenario.spread.ticks(clock::cntfrq()),
         period: scenario.period.ticks(clock::cntfrq()),
         patience: clock::cntfrq(),
         batch: BATCH,
@@ -98,10 +101,10 @@ pub(super) fn measure(scenario: &Scenario, irqchip: Irqchip, plant: u64) -> Resu
         running: AtomicUsize::new(scenario.vcpus),
         _vgic: vgic,
     });
-    let hog = scenario.hog.then(Hog::start).transpose()?;
+    let beside = Companion::start(scenario.beside)?;
     let threads = start(&run, scenario, vcpus)?;
     let ended = watch(&run, threads, &config);
-    drop(hog);
+    drop(beside);
 
     let mut all = Measurement::new(scenario, irqchip);
     for (ending, measurement) in ended? {
@@ -126,7 +129,9 @@ fn start(run: &Arc<Run>, scenario: &Scenario, vcpus: Vec<Vcpu>) -> Result<Vec<Th
         let watcher = std::thread::current();
         let body = move || {
             run.kicks[cpu].here_i_am();
+            let watch = Watch::start(cpu, run.kicks.len());
             let ending = run.run_vcpu(cpu, vcpu, &mut measurement);
+            measurement.conditions(watch.stop());
             run.running.fetch_sub(1, Ordering::Release);
             watcher.unpark();
             (ending, measurement)
@@ -159,35 +164,6 @@ fn watch(run: &Run, threads: Vec<Thread>, config: &Config) -> Result<Vec<(Result
         running.for_each(|(_, kick)| kick.stop());
     }
     Ok(threads.into_iter().map(|thread| thread.join().expect("a vCPU's thread does not panic")).collect())
-}
-
-/// A thread that computes and never sleeps, as long as this lives.
-struct Hog {
-    stop: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Hog {
-    fn start() -> Result<Hog, Error> {
-        let stop = Arc::new(AtomicBool::new(false));
-        let stopped = Arc::clone(&stop);
-        let body = move || {
-            while !stopped.load(Ordering::Relaxed) {
-                std::hint::spin_loop();
-            }
-        };
-        let thread = std::thread::Builder::new().name("hog".to_owned()).spawn(body).call("starting a thread")?;
-        Ok(Hog { stop, thread: Some(thread) })
-    }
-}
-
-impl Drop for Hog {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
-    }
 }
 
 /// What one vCPU's thread keeps between two handovers.

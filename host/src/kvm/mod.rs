@@ -3,6 +3,8 @@
 
 mod affinity;
 mod clock;
+mod companion;
+mod conditions;
 mod guest;
 mod host;
 mod ioctl;

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use vtick_abi::measure::Sample;
 
+use super::conditions::Conditions;
 use super::distribution::{Distribution, Summary};
 use super::hops::{Hop, Matcher, Stamp, hops};
 use super::ledger::Ledger;
@@ -20,6 +21,7 @@ pub struct Measurement {
     interval: Distribution,
     hops: [Distribution; Hop::ALL.len()],
     ledger: Ledger,
+    conditions: Conditions,
 }
 
 /// What became of the interrupts that were due.
@@ -94,6 +96,8 @@ pub struct Outcome {
     pub hops: Vec<HopSummary>,
     /// What the runner did for all of them.
     pub ledger: Ledger,
+    /// How quiet the machine was meanwhile.
+    pub conditions: Conditions,
 }
 
 impl Measurement {
@@ -109,7 +113,13 @@ impl Measurement {
             interval: Distribution::default(),
             hops: std::array::from_fn(|_| Distribution::default()),
             ledger: Ledger::default(),
+            conditions: Conditions::default(),
         }
+    }
+
+    /// Takes in how a thread ran that measured this.
+    pub fn conditions(&mut self, conditions: Conditions) {
+        self.conditions.merge(conditions);
     }
 
     /// Takes in a batch: samples and stamps in order of time, the stamps on the host's clock, which is `offset` ahead of
@@ -188,6 +198,7 @@ impl Measurement {
         self.interval.merge(&other.interval);
         self.hops.iter_mut().zip(&other.hops).for_each(|(hop, other)| hop.merge(other));
         self.ledger += other.ledger;
+        self.conditions.merge(other.conditions.clone());
     }
 
     /// What it came to.
@@ -206,15 +217,15 @@ impl Measurement {
             interval: self.interval.summary(),
             hops: hops.filter_map(|(hop, d)| d.summary().map(|ticks| HopSummary { hop, ticks })).collect(),
             ledger: self.ledger,
+            conditions: self.conditions.clone(),
         }
     }
 }
 
 impl Irqchip {
-    /// Whether the runner notes the time when it meets an interrupt of `scenario`: where levels come to it, and where it
-    /// does more than the least.
+    /// Whether the runner notes the time when it meets an interrupt of `scenario`: where levels come to it.
     pub fn stamped(self, scenario: &Scenario) -> bool {
-        self == Irqchip::User && scenario.stimulus.is_timer()
+        !self.in_kernel() && scenario.stimulus.is_timer()
     }
 }
 

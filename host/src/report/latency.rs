@@ -5,7 +5,7 @@ use owo_colors::OwoColorize;
 
 use super::figures::{percent, signed, sparkline, thousands};
 use super::record::{Host, Measured};
-use crate::latency::{Irqchip, Ledger, Outcome, Summary};
+use crate::latency::{Fitness, Irqchip, Ledger, Outcome, Summary};
 
 /// Width of the names in front of the figures.
 const NAMES: usize = 24;
@@ -35,6 +35,9 @@ pub fn outcome(host: &Host, outcome: &Outcome) {
     outcome.hops.iter().for_each(|hop| row(&format!("  > {}", hop.hop.label()), &hop.ticks));
     if let Some(rate) = rate(host, outcome) {
         println!("  {rate}");
+    }
+    if let Some((fitness, evidence)) = fitness(host, outcome) {
+        println!("  {fitness}{}{}", if evidence.is_empty() { "" } else { ": " }, evidence.join("; "));
     }
     outcome.faults().iter().for_each(|fault| println!("  {} {fault}", "fault".red().bold()));
 }
@@ -87,6 +90,12 @@ fn calls(outcome: &Outcome) -> Option<String> {
         line.push_str(&format!("; {other_interrupts} signals in all"));
     }
     Some(line)
+}
+
+/// What the figures are worth; nothing to say where they are exact.
+fn fitness(host: &Host, outcome: &Outcome) -> Option<(Fitness, Vec<String>)> {
+    let figures = outcome.deadline_to_handler.as_ref().or(outcome.whole.as_ref())?;
+    Some(outcome.conditions.judge(host.deterministic, figures)).filter(|(fitness, _)| *fitness != Fitness::Exact)
 }
 
 /// For a timer that ticks faster than its interrupts can be served: how fast they were.

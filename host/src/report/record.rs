@@ -100,6 +100,9 @@ pub struct Host {
     pub cntfrq: u64,
     /// What a tick is.
     pub unit: Unit,
+    /// The CPU frequency governor and the idle states that are on, as far as the kernel says: they move figures on
+    /// silicon.
+    pub power: String,
     /// Whether two runs print the same digits.
     pub deterministic: bool,
 }

@@ -15,7 +15,10 @@ pub fn host(host: &Host) {
             "clock   {} MHz counter that counts instructions: figures are instructions, exact and repeatable, not time",
             host.cntfrq / 1_000_000
         ),
-        Unit::Nanoseconds => println!("clock   {} kHz counter: figures are nanoseconds", host.cntfrq / 1000),
+        Unit::Nanoseconds => {
+            println!("clock   {} kHz counter: figures are nanoseconds", host.cntfrq / 1000);
+            println!("power   {}", host.power);
+        }
     }
 }
 

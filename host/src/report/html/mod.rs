@@ -95,39 +95,52 @@ fn label(records: &[Measured], (record, outcome): Entry<'_>) -> String {
     }
 }
 
+/// The colour of the `n`th of several measurements: that of its interrupt controller, unless several kernels are shown.
+fn class(records: &[Measured], n: usize, (_, outcome): Entry<'_>) -> usize {
+    if records.len() == 1 { outcome.irqchip as usize } else { n % 8 }
+}
+
 fn over_kernels(page: &mut String, records: &[Measured]) {
     let kernels: Vec<&str> = records.iter().map(|record| short(&record.host.kernel)).collect();
-    for (heading, of) in
-        [("From the deadline to the handler", latency as fn(&Outcome) -> Option<u64>), ("The whole interrupt", whole)]
-    {
-        let mut trends = Vec::new();
-        for (name, irqchip) in ["vtimer-spin", "vtimer-wfi"]
-            .into_iter()
-            .flat_map(|n| [(n, Irqchip::User), (n, Irqchip::Bare), (n, Irqchip::Vgicv2), (n, Irqchip::Vgicv3)])
-        {
+    let figures = [
+        ("From the deadline to the handler", latency as fn(&Outcome) -> Option<u64>),
+        ("The whole interrupt, back in the interrupted code", whole),
+    ];
+    for (heading, of) in figures {
+        let trends = trends(records, of);
+        if trends.is_empty() {
+            continue;
+        }
+        let _ = write!(
+            page,
+            "<h2>{heading}, kernel by kernel</h2><p class=\"soft\">Medians in {}; dashed: asleep in WFI.</p><div class=\"panel\">",
+            unit(records)
+        );
+        let names: Vec<_> = trends.iter().map(|trend| (format!("s{}", trend.class), trend.name.clone())).collect();
+        legend(page, &names);
+        page.push_str(&svg::trends(heading, &kernels, &trends));
+        page.push_str("</div>");
+    }
+}
+
+/// The medians of the two plainest scenarios on each interrupt controller, where any record has them.
+fn trends(records: &[Measured], of: fn(&Outcome) -> Option<u64>) -> Vec<svg::Trend> {
+    let mut trends = Vec::new();
+    for (name, dashed) in [("vtimer-spin", false), ("vtimer-wfi", true)] {
+        for irqchip in [Irqchip::User, Irqchip::Bare, Irqchip::Vgicv2, Irqchip::Vgicv3] {
             let found = |record: &Measured| {
                 let outcome = record.latency.iter().find(|o| o.scenario.name == name && o.irqchip == irqchip)?;
                 of(outcome).map(|ticks| record.host.in_unit(ticks))
             };
             let values: Vec<_> = records.iter().map(found).collect();
             if values.iter().any(Option::is_some) {
-                trends.push(svg::Trend { name: format!("{name} on {irqchip}"), values });
+                let below = irqchip == Irqchip::Bare;
+                let name = format!("{name} on {irqchip}");
+                trends.push(svg::Trend { name, values, class: irqchip as usize, dashed, below });
             }
         }
-        if trends.is_empty() {
-            continue;
-        }
-        let _ = write!(
-            page,
-            "<h2>{heading}, kernel by kernel</h2><p class=\"soft\">Medians in {}.</p><div class=\"panel\">",
-            unit(records)
-        );
-        let names: Vec<_> =
-            trends.iter().enumerate().map(|(n, trend)| (format!("s{}", n % 8), trend.name.clone())).collect();
-        legend(page, &names);
-        page.push_str(&svg::trends(heading, &kernels, &trends));
-        page.push_str("</div>");
     }
+    trends
 }
 
 fn legend(page: &mut String, names: &[(String, String)]) {
@@ -183,7 +196,7 @@ fn waterfalls(page: &mut String, records: &[Measured]) {
     let _ = write!(
         page,
         "<h2>Hop by hop</h2><p class=\"soft\">The way of an interrupt from its deadline to the interrupted code, medians of each hop in {}. \
-         In-kernel controllers go to the guest's vector in one hop; so does the bare runner, which takes no timestamps of its own.</p>",
+         With an in-kernel controller the first hop goes to the guest's vector: nothing of it passes through userspace.</p>",
         unit(records)
     );
     let names: Vec<_> = Hop::ALL.iter().map(|&hop| (format!("h{}", hop as usize), hop.label().to_owned())).collect();
@@ -222,11 +235,18 @@ fn distributions(page: &mut String, records: &[Measured]) {
         let series: Vec<_> = found
             .iter()
             .enumerate()
-            .map(|(n, (_, summary))| svg::Series { class: n % 8, values: &summary.values, p50: summary.p50 })
+            .map(|(n, (entry, summary))| svg::Series {
+                class: class(records, n, *entry),
+                values: &summary.values,
+                p50: summary.p50,
+            })
             .collect();
         let _ = write!(page, "<figure class=\"panel\"><h3>{name}</h3><figcaption>{}</figcaption>", escape(what));
-        let names: Vec<_> =
-            found.iter().enumerate().map(|(n, (entry, _))| (format!("s{}", n % 8), label(records, *entry))).collect();
+        let names = found
+            .iter()
+            .enumerate()
+            .map(|(n, (entry, _))| (format!("s{}", class(records, n, *entry)), label(records, *entry)));
+        let names: Vec<_> = names.collect();
         legend(page, &names);
         page.push_str(&svg::distribution(name, &series, |ticks| record.host.in_unit(ticks)));
         page.push_str("</figure>");

@@ -29,7 +29,7 @@ pub(super) struct Series<'a> {
 /// Distributions over one logarithmic axis; counts are logarithmic too, so that one outlier in ten thousand shows.
 pub(super) fn distribution(title: &str, series: &[Series<'_>], convert: impl Fn(u64) -> u64) -> String {
     const BINS: usize = 90;
-    let area = Area { left: 34.0, right: 508.0, top: 24.0, bottom: 150.0 };
+    let area = Area { left: 48.0, right: 508.0, top: 24.0, bottom: 150.0 };
     let mut svg = open(520, 180, title);
     let values = || series.iter().flat_map(|s| s.values).map(|&(value, _)| convert(value).max(1) as f64);
     let (low, high) = (values().fold(f64::MAX, f64::min) * 0.85, values().fold(1.0, f64::max) * 1.18);
@@ -168,6 +168,11 @@ pub(super) fn waterfall(title: &str, bars: &[Bar], unit: &str) -> String {
 pub(super) struct Trend {
     pub(super) name: String,
     pub(super) values: Vec<Option<u64>>,
+    /// Its colour.
+    pub(super) class: usize,
+    pub(super) dashed: bool,
+    /// Its figures stand below the line, where another line's stand above.
+    pub(super) below: bool,
 }
 
 /// Cost over kernels.
@@ -198,17 +203,23 @@ pub(super) fn trends(title: &str, kernels: &[&str], trends: &[Trend]) -> String 
             escape(kernel)
         );
     }
-    for (class, trend) in trends.iter().enumerate().map(|(n, trend)| (n % 8, trend)) {
+    for trend in trends {
+        let class = trend.class;
+        let dash = if trend.dashed { r#" stroke-dasharray="6 4""# } else { "" };
         let known: Vec<_> = trend.values.iter().enumerate().filter_map(|(n, value)| Some((x(n), (*value)?))).collect();
         let points = known.iter().map(|&(at, value)| format!("{at:.1},{:.1}", y(value as f64))).collect::<Vec<_>>();
-        let _ = write!(svg, r#"<polyline class="line s{class}" points="{}"/>"#, points.join(" "));
+        let _ = write!(svg, r#"<polyline class="line s{class}"{dash} points="{}"/>"#, points.join(" "));
         for (at, value) in known {
             let (above, label, name) = (y(value as f64), thousands(value), escape(&trend.name));
             let _ = write!(
                 svg,
                 r#"<circle class="fill s{class}" cx="{at:.1}" cy="{above:.1}" r="4"><title>{name}: {label}</title></circle>"#
             );
-            let _ = write!(svg, r#"<text x="{at:.1}" y="{:.1}" text-anchor="middle">{label}</text>"#, above - 8.0);
+            let _ = write!(
+                svg,
+                r#"<text x="{at:.1}" y="{:.1}" text-anchor="middle">{label}</text>"#,
+                if trend.below { above + 17.0 } else { above - 8.0 }
+            );
         }
     }
     svg + "</svg>"
