@@ -2,6 +2,7 @@
 
 mod bench;
 mod compare;
+mod journal;
 mod report;
 mod select;
 mod test;

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
 use super::measure::{MeasureError, measure};
+use super::vgic::Vgic;
 use super::{Context, Error};
 use crate::latency::{Beside, Irqchip, SCENARIOS, Scenario};
 
@@ -52,7 +53,7 @@ fn neighbour(stop: &AtomicBool) {
     while !stop.load(Ordering::Relaxed) {
         match measure(&short, chip, 0) {
             Ok(_) => {}
-            Err(MeasureError::Run(Error::NoVgic(Irqchip::Vgicv3))) => chip = Irqchip::Vgicv2,
+            Err(MeasureError::Run(Error::NoVgic(Vgic::V3))) => chip = Irqchip::Vgicv2,
             Err(_) => return,
         }
     }
