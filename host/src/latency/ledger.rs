@@ -46,4 +46,34 @@ impl Ledger {
     pub fn system_calls(&self) -> u64 {
         self.returns() + self.lines
     }
+
+    /// What is not as it has to be for `interrupts` that take `due` each, a line each.
+    pub(super) fn faults(&self, due: Option<Due>, interrupts: u64) -> Vec<String> {
+        let Some(due) = due else { return Vec::new() };
+        // Whether a level's change gets a return of its own or comes with an access is a matter of luck: the host may take
+        // an interrupt between the two, and KVM looks at the level. That each is told once is not.
+        [
+            ("level changes", self.level_exits + self.coalesced, due.changes),
+            ("reads of the GIC", self.gic_reads, due.reads),
+            ("writes of the GIC", self.gic_writes, due.writes),
+            ("KVM_IRQ_LINE calls", self.lines, due.lines),
+        ]
+        .into_iter()
+        .filter(|(_, made, each)| *made != each * interrupts)
+        .map(|(what, made, each)| format!("{made} {what} for {interrupts} interrupts, {} are due", each * interrupts))
+        .collect()
+    }
+}
+
+/// What one interrupt takes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Due {
+    /// Level changes told.
+    pub(super) changes: u64,
+    /// Reads of the GIC.
+    pub(super) reads: u64,
+    /// Writes of the GIC.
+    pub(super) writes: u64,
+    /// KVM_IRQ_LINE calls.
+    pub(super) lines: u64,
 }

@@ -278,7 +278,7 @@ pub static SCENARIOS: LazyLock<[Scenario; 20]> = LazyLock::new(|| {
         },
         Scenario {
             beside: Beside::Neighbour,
-            interrupts: 500,
+            interrupts: 200,
             ..sleeping("vtimer-wfi-neighbour", "vCPU in WFI beside a VM with an in-kernel GIC")
         },
     ]

@@ -30,7 +30,7 @@ impl Unit {
     }
 }
 
-/// A bar for each eighth of a distribution's range, and how many values are in each: what a table of percentiles hides.
+/// A bar for each of `cells` parts of a distribution's range, and how many values are in each: what a table of percentiles hides.
 /// `values` are in ascending order, with their counts. Empty if all are the same.
 pub(crate) fn sparkline(values: &[(u64, u64)], cells: usize) -> String {
     const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];

@@ -5,6 +5,7 @@ mod figures;
 pub mod html;
 pub mod latency;
 mod record;
+mod statistics;
 pub mod terminal;
 
 pub use compare::{CompareError, Comparison, Confidence, Difference, compare};

@@ -156,7 +156,7 @@ fn glance(page: &mut String, records: &[Measured]) {
         page,
         "<h2>At a glance</h2><p class=\"soft\">In {}. The floor is what the kernel alone costs, with a runner that only copies the \
          timer's level to the line.</p><div class=\"panel\"><table><tr><th>scenario<th>on<th class=\"n\">deadline to handler, p50\
-         <th class=\"n\">p99<th class=\"n\">max<th class=\"n\">over floor<th class=\"n\">whole, p50<th class=\"n\">over floor</tr>",
+         <th class=\"n\">p99<th class=\"n\">max<th class=\"n\">over floor<th class=\"n\">whole, p50<th class=\"n\">over floor<th>worth</tr>",
         unit(records)
     );
     for (name, what) in scenarios(records) {
@@ -185,6 +185,10 @@ fn glance(page: &mut String, records: &[Measured]) {
                 over(whole),
             ] {
                 let _ = write!(page, "<td class=\"n\">{text}");
+            }
+            if let Some(figures) = handler.or(outcome.whole.as_ref()) {
+                let (fitness, evidence) = outcome.conditions.judge(record.host.deterministic, figures);
+                let _ = write!(page, "<td title=\"{}\">{fitness}", escape(&evidence.join("; ")));
             }
             page.push_str("</tr>");
         }
