@@ -19,7 +19,7 @@ use crate::{native, qemu};
 /// Where the runner writes its record in the emulated host.
 const RECORD: &str = "/run/record.json";
 /// Where it finds the journal of the runs before it.
-const JOURNAL: &str = "/etc/journal";
+const JOURNAL: &str = "/journal";
 /// What stands in front of its notes for that journal.
 const NOTE: char = '@';
 /// More notes than any run has: each boot adds some, so this bounds them.

@@ -111,7 +111,7 @@ fn distributor_access() -> impl Strategy<Value = (u64, usize)> {
     let plain = prop::sample::select(vec![(0x000, 4), (0x000, 4), (0x004, 4), (0x008, 4), (0xfd0, 4), (0xfe8, 4)]);
     let raw = (0..0x1010_u64, prop::sample::select(vec![1, 2, 4, 8]));
     let word = (0..0x404_u64).prop_map(|word| (word * 4, 4));
-    prop_oneof![8 => bits, 6 => bytes, 2 => config, 2 => sgi, 2 => plain, 1 => raw, 1 => word]
+    prop_oneof![8 => bits, 6 => bytes, 2 => config, 2 => sgi, 2 => plain, 2 => raw, 1 => word]
 }
 
 fn cpu_interface_access() -> impl Strategy<Value = (u64, usize)> {
