@@ -28,20 +28,15 @@ pub(super) fn create(vm: &VmFd, irqchip: Irqchip) -> Result<Option<DeviceFd>, Er
         Err(e) => return Err(e).call("KVM_CREATE_DEVICE"),
     };
     for (frame, base) in frames {
-        let attribute = kvm_device_attr {
-            flags: 0,
-            group: KVM_DEV_ARM_VGIC_GRP_ADDR,
-            attr: frame.into(),
-            addr: (&raw const base) as u64,
-        };
+        let attribute = attribute(KVM_DEV_ARM_VGIC_GRP_ADDR, frame, (&raw const base) as u64);
         device.set_device_attr(&attribute).call("KVM_SET_DEVICE_ATTR of the vGIC's address")?;
     }
-    let init = kvm_device_attr {
-        flags: 0,
-        group: KVM_DEV_ARM_VGIC_GRP_CTRL,
-        attr: KVM_DEV_ARM_VGIC_CTRL_INIT.into(),
-        addr: 0,
-    };
+    let init = attribute(KVM_DEV_ARM_VGIC_GRP_CTRL, KVM_DEV_ARM_VGIC_CTRL_INIT, 0);
     device.set_device_attr(&init).call("KVM_SET_DEVICE_ATTR to initialise the vGIC")?;
     Ok(Some(device))
+}
+
+/// An attribute for KVM_SET_DEVICE_ATTR, of a device or of a vCPU.
+pub(super) fn attribute(group: u32, attr: u32, addr: u64) -> kvm_device_attr {
+    kvm_device_attr { flags: 0, group, attr: attr.into(), addr }
 }

@@ -4,12 +4,13 @@ use std::io::ErrorKind;
 
 use kvm_bindings::{
     KVM_ARM_VCPU_PMU_V3, KVM_ARM_VCPU_PMU_V3_CTRL, KVM_ARM_VCPU_PMU_V3_INIT, KVM_ARM_VCPU_PSCI_0_2,
-    KVM_CAP_ARM_USER_IRQ, kvm_device_attr, kvm_userspace_memory_region, kvm_vcpu_init,
+    KVM_CAP_ARM_USER_IRQ, kvm_userspace_memory_region, kvm_vcpu_init,
 };
 use kvm_ioctls::{Kvm, VcpuFd, VmFd};
 use vm_memory::{Bytes, GuestAddress, GuestMemoryBackend, GuestMemoryMmap, GuestMemoryRegion};
 use vtick_abi::layout::{RAM_BASE, RAM_SIZE};
 
+use super::irqchip::attribute;
 use super::kick::Kick;
 use super::vcpu::Vcpu;
 use super::{Context, Error, GUEST, registers};
@@ -94,12 +95,7 @@ impl Vm {
         fd.vcpu_init(&init).call("KVM_ARM_VCPU_INIT")?;
         if pmu {
             // Without this KVM_RUN fails. Its interrupt number is for VMs with an in-kernel GIC alone.
-            let attribute = kvm_device_attr {
-                flags: 0,
-                group: KVM_ARM_VCPU_PMU_V3_CTRL,
-                attr: KVM_ARM_VCPU_PMU_V3_INIT.into(),
-                addr: 0,
-            };
+            let attribute = attribute(KVM_ARM_VCPU_PMU_V3_CTRL, KVM_ARM_VCPU_PMU_V3_INIT, 0);
             fd.set_device_attr(&attribute).call("KVM_SET_DEVICE_ATTR to initialise the PMU")?;
         }
         let kick = Kick::new(&fd, self.fd.run_size())?;

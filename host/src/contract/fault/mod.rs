@@ -11,7 +11,7 @@ use super::program::{Irqchip, TimerRegister};
 use crate::exit::Exit;
 use crate::lines::{Levels, Line};
 
-pub use table::{FAULTS, Fault, NOT_INJECTABLE};
+pub use table::{Fault, NOT_INJECTABLE, faults};
 
 /// What is wrong with the kernel that an [`Injector`] plays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
