@@ -51,11 +51,16 @@ pub(super) const FAULTS: &[Fault] = &[
         &[
             "guest-without-timers-is-left-alone",
             "masked-timer-makes-no-exit",
-            "raised-line-makes-no-exit",
             "wfi-does-not-wake-without-a-reason",
             "wfi-does-not-wake-on-a-masked-timer",
             "line-of-one-vcpu-wakes-no-other",
         ],
+    ),
+    fault(
+        "raised-line-returns",
+        Behaviour::RaisedLineReturns,
+        "A line that is raised ends KVM_RUN once before the guest is entered.",
+        &["raised-line-makes-no-exit"],
     ),
     fault(
         "immediate-exit-ignored",
