@@ -1,11 +1,10 @@
 //! From the first instruction to the command loop.
 #![allow(unsafe_code)] // entry, system registers and the translation table
 
-use aarch64_cpu::registers::{CNTPCT_EL0, CNTVCT_EL0, Readable};
 use core::arch::naked_asm;
 use vtick_abi::{layout, mailbox as regs};
 
-use crate::{litmus, mailbox, measure, sysreg};
+use crate::{litmus, mailbox, measure, timer};
 
 const _: () = assert!(layout::IMAGE_BASE == 0x4008_0000, "link.ld says the same");
 const _: () = assert!(layout::SHARED_BASE == 0x4080_0000, "link.ld says the same");
@@ -85,23 +84,13 @@ unsafe extern "C" fn _start() -> ! {
 /// Says hello, asks what to do, does it, and says so. The host never enters this vCPU again after `DONE`.
 extern "C" fn main(vcpu: usize) {
     mailbox::write(regs::HELLO, regs::HELLO_MAGIC);
-    mailbox::write(regs::OFFSET, virtual_counter_offset());
+    mailbox::write(regs::OFFSET, timer::virtual_counter_offset());
     let records = match mailbox::read(regs::COMMAND) {
         regs::COMMAND_LITMUS => litmus::run(vcpu),
         regs::COMMAND_MEASURE => measure::run(vcpu),
         command => panic!("the host gave an unknown command: {command}"),
     };
     mailbox::write(regs::DONE, records as u64);
-}
-
-/// CNTVOFF_EL2, seen from inside: the physical counter read between two reads of the virtual one. Exact where reads
-/// cost the same; elsewhere off by at most half the distance of the two.
-fn virtual_counter_offset() -> u64 {
-    sysreg::isb();
-    let before = CNTVCT_EL0.get();
-    let physical = CNTPCT_EL0.get();
-    let after = CNTVCT_EL0.get();
-    physical.wrapping_sub(before.wrapping_add(after.wrapping_sub(before) / 2))
 }
 
 #[panic_handler]

@@ -51,7 +51,9 @@ register_structs! {
         (0x000 => ctlr: Mmio32<CTLR::Register>),
         (0x004 => _to_isenabler),
         (0x100 => isenabler: [Mmio32; 32]),
-        (0x180 => _to_end),
+        (0x180 => _to_sgir),
+        (0xf00 => sgir: Mmio32),
+        (0xf04 => _to_end),
         (0x1000 => @END),
     },
     /// [GICv2/4.1.3], the part used here.
@@ -65,11 +67,6 @@ register_structs! {
         (0x1000 => @END),
     }
 }
-
-/// INTID of the virtual timer's PPI ([GICv2/2.2.1]: PPIs are 16 to 31; 27 by the Arm Base System Architecture).
-pub(crate) const VTIMER: u32 = 27;
-/// What GICC_IAR reads when there is nothing to acknowledge ([GICv2/3.2.5]).
-pub(crate) const SPURIOUS: u32 = 1023;
 
 /// The GICv2 at its place in the memory map.
 pub(crate) struct Gic {
@@ -100,6 +97,16 @@ impl Gic {
     /// Enables one interrupt.
     pub(crate) fn enable_interrupt(&self, intid: u32) {
         self.distributor.isenabler[intid as usize / 32].set(1 << (intid % 32));
+    }
+
+    /// Reads GICD_CTLR, which has no side effects.
+    pub(crate) fn read_ctlr(&self) -> u32 {
+        self.distributor.ctlr.get()
+    }
+
+    /// Sends an SGI to this CPU alone ([GICv2/4.3.15]: TargetListFilter 0b10).
+    pub(crate) fn send_to_self(&self, intid: u32) {
+        self.distributor.sgir.set(0b10 << 24 | intid);
     }
 
     /// Acknowledges. Returns GICC_IAR as read; its INTID is [`intid`].

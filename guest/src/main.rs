@@ -13,6 +13,10 @@ mod boot;
 #[cfg(target_os = "none")]
 mod gicv2;
 #[cfg(target_os = "none")]
+mod gicv3;
+#[cfg(target_os = "none")]
+mod irqchip;
+#[cfg(target_os = "none")]
 mod litmus;
 #[cfg(target_os = "none")]
 mod mailbox;
@@ -22,5 +26,7 @@ mod measure;
 mod mmio;
 #[cfg(target_os = "none")]
 mod sysreg;
+#[cfg(target_os = "none")]
+mod timer;
 #[cfg(target_os = "none")]
 mod vectors;

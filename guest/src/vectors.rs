@@ -163,7 +163,15 @@ const _: () = {
     assert!(offset_of!(Frame, far) == 192 && offset_of!(Frame, vector) == 200);
 };
 
+/// SPSR_EL1.I: the interrupted code has IRQs masked (Arm ARM DDI 0487, C5.2: SPSR_EL1).
+const SPSR_I: u64 = 1 << 7;
+
 impl Frame {
+    /// Lets the interrupted code run on with IRQs masked.
+    pub(crate) fn return_masked(&mut self) {
+        self.spsr |= SPSR_I;
+    }
+
     /// Which vector was taken, as its offset from VBAR_EL1.
     pub(crate) fn vector(&self) -> u64 {
         self.vector

@@ -2,11 +2,13 @@
 //! CPU line.
 //!
 //! Every vCPU's thread calls in here after each return of KVM_RUN. The GIC's lock is held for the update alone, never
-//! over a system call. A second lock per vCPU keeps the order of its KVM_IRQ_LINE calls: whoever holds it looks the
-//! wanted level up again, so the last call always says what the GIC says.
+//! over a system call; before it is released, the outputs that moved are copied to `wanted`. A second lock per vCPU keeps
+//! the order of its KVM_IRQ_LINE calls: whoever holds it looks the wanted level up again, and whoever moved it comes for
+//! the lock after that, so the last call always says what the GIC says.
 //!
-//! Lock order: `driven[n]`, then `gic`.
+//! No thread holds both locks.
 
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use vtick_abi::layout::{GICC_BASE, GICC_SIZE, GICD_BASE, GICD_SIZE, MAX_VCPUS};
@@ -35,7 +37,7 @@ enum Frame {
 
 impl Access {
     /// The access at a guest physical address, if that lies in a frame of the GIC. `write` is the value written.
-    #[inline]
+    #[inline(always)]
     pub fn at(address: u64, len: u8, write: Option<u64>) -> Option<Access> {
         let (frame, offset) = if (GICC_BASE..GICC_BASE + GICC_SIZE).contains(&address) {
             (Frame::CpuInterface, address - GICC_BASE)
@@ -52,6 +54,8 @@ impl Access {
 pub struct Controller {
     routing: Routing,
     gic: Mutex<Gic>,
+    /// The GIC's outputs, a vCPU each ([`encode`]): written with `gic` locked, so that they need not be asked for again.
+    wanted: [AtomicU8; MAX_VCPUS],
     driven: [Mutex<Lines>; MAX_VCPUS],
 }
 
@@ -62,13 +66,14 @@ impl Controller {
     /// Unless `vcpus` is 1 to 8.
     pub fn new(vcpus: usize, routing: Routing) -> Controller {
         let gic = Gic::new(vcpus, SPIS).expect("1 to 8 vCPUs");
-        Controller { routing, gic: Mutex::new(gic), driven: Default::default() }
+        let wanted = std::array::from_fn(|cpu| AtomicU8::new(encode(gic.output(cpu))));
+        Controller { routing, gic: Mutex::new(gic), wanted, driven: Default::default() }
     }
 
     /// Takes in what a return of KVM_RUN on `cpu` reported and did: levels first, then the access, as the guest has
     /// it. `seen` is what this vCPU's thread last passed in. Returns what a read answers, and the CPUs whose lines
     /// are to be [`settled`](Controller::settle).
-    #[inline]
+    #[inline(always)]
     pub fn update(&self, cpu: usize, seen: &mut Levels, levels: Levels, access: Option<Access>) -> (u64, u8) {
         let changed = seen.0 ^ levels.0;
         match self.routing {
@@ -83,7 +88,9 @@ impl Controller {
                     *seen = levels;
                 }
                 let value = access.map_or(0, |access| apply(&mut gic, cpu, access));
-                (u64::from(value), gic.take_changed())
+                let moved = gic.take_changed();
+                for_each_bit(moved, |cpu| self.wanted[cpu].store(encode(gic.output(cpu)), Ordering::Release));
+                (u64::from(value), moved)
             }
             Routing::Wire if changed != 0 => {
                 *seen = levels;
@@ -95,7 +102,7 @@ impl Controller {
 
     /// Brings the lines of `cpus` (a bit each) to where they belong: `drive(cpu, line, level)` for each that is not
     /// there. `levels` are those of the calling vCPU, `cpu`.
-    #[inline]
+    #[inline(always)]
     pub fn settle<E>(
         &self,
         cpus: u8,
@@ -105,11 +112,11 @@ impl Controller {
     ) -> Result<(), E> {
         let mut left = cpus;
         while left != 0 {
-            let target = left.trailing_zeros() as usize;
+            let target = left.trailing_zeros() as usize % MAX_VCPUS;
             left &= left - 1;
             let mut driven = lock(&self.driven[target]);
             let wanted = match self.routing {
-                Routing::Gic => lock(&self.gic).output(target),
+                Routing::Gic => decode(self.wanted[target].load(Ordering::Acquire)),
                 Routing::Wire => Lines { irq: target == cpu && levels != Levels::NONE, fiq: false },
                 Routing::Ignore => *driven,
             };
@@ -123,6 +130,26 @@ impl Controller {
             }
         }
         Ok(())
+    }
+}
+
+/// Both lines in a byte: IRQ in bit 0, FIQ in bit 1.
+fn encode(lines: Lines) -> u8 {
+    u8::from(lines.irq) | u8::from(lines.fiq) << 1
+}
+
+/// See [`encode`].
+fn decode(lines: u8) -> Lines {
+    Lines { irq: lines & 1 != 0, fiq: lines & 2 != 0 }
+}
+
+/// Calls `act` with the number of each bit that is set.
+#[inline(always)]
+fn for_each_bit(bits: u8, mut act: impl FnMut(usize)) {
+    let mut left = bits;
+    while left != 0 {
+        act(left.trailing_zeros() as usize % MAX_VCPUS);
+        left &= left - 1;
     }
 }
 

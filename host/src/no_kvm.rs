@@ -2,7 +2,7 @@
 
 use crate::contract::fault::Behaviour;
 use crate::contract::{Program, Transcript};
-use crate::latency::{Measurement, Scenario};
+use crate::latency::{Irqchip, Measurement, Scenario};
 use crate::report::Host;
 
 /// KVM on this machine: no value of it exists.
@@ -33,7 +33,7 @@ impl Kvm {
     }
 
     /// See `kvm`.
-    pub fn measure(&self, _: &Scenario) -> Result<Measurement, Error> {
+    pub fn measure(&self, _: &Scenario, _: Irqchip, _: u64) -> Result<Measurement, Error> {
         match *self {}
     }
 }

@@ -29,7 +29,7 @@ Options of test, bench and run:
   --cpu MODEL        CPU model of the emulated host [neoverse-n1]
   --memory MEGABYTES memory of the emulated host [1024]
   --timeout SECONDS  the longest a run may take [600]
-  --silence SECONDS  the longest an emulated host may be silent [120]
+  --silence SECONDS  the longest an emulated host may be silent [60]
   --with FILE        (run) put this file into the emulated host's /bin; may be repeated
   --fetch PATH       (run) bring this file of the emulated host back into the current folder; may be repeated
 Options of all commands:
@@ -75,7 +75,7 @@ impl Default for Options {
             output: None,
             machine: Machine::default(),
             timeout: Duration::from_secs(600),
-            silence: Duration::from_secs(120),
+            silence: Duration::from_secs(60),
             with: Vec::new(),
             fetch: Vec::new(),
             refresh: false,

@@ -34,6 +34,10 @@ pub(crate) struct Run<'a> {
     pub(crate) programs: &'a [PathBuf],
     /// What to run there.
     pub(crate) job: &'a Job,
+    /// Lines that the command prints with this in front are notes: kept, and not shown.
+    pub(crate) notes: Option<char>,
+    /// Files to put there besides, each with its path.
+    pub(crate) files: &'a [(String, Vec<u8>)],
     /// The longest that may pass without a word from there.
     pub(crate) silence: Duration,
     /// The longest that all of it may take.
@@ -52,6 +56,25 @@ pub(crate) struct Outcome {
     pub(crate) exit: Exit,
     /// The files that the job asked for, as far as there were any.
     pub(crate) files: Files,
+}
+
+/// A host that did not live to the end of its job.
+#[derive(Debug)]
+pub(crate) struct Died {
+    /// How, in one line.
+    pub(crate) how: String,
+    /// The end of its kernel log, and where all of it is.
+    pub(crate) last_words: String,
+    /// The notes that the command had printed.
+    pub(crate) notes: Vec<String>,
+}
+
+impl std::error::Error for Died {}
+
+impl std::fmt::Display for Died {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}\n{}", self.how, self.last_words)
+    }
 }
 
 /// How far a run has come; in that order.
@@ -81,6 +104,10 @@ struct Heard {
     trouble: Vec<String>,
     log: Vec<u8>,
     step: Step,
+    notes: Option<char>,
+    noted: Vec<String>,
+    /// A line of the command that has not ended yet, where notes have to be told from the rest.
+    unended: Vec<u8>,
 }
 
 impl Run<'_> {
@@ -100,6 +127,9 @@ impl Run<'_> {
             trouble: Vec::new(),
             log: Vec::new(),
             step: Step::new(format!("Booting {}", self.kernel.name)),
+            notes: self.notes,
+            noted: Vec::new(),
+            unended: Vec::new(),
         };
         let mut qemu = spawn(&mut command)?;
         let ended = self.listen(&mut qemu, &mut heard);
@@ -114,7 +144,10 @@ impl Run<'_> {
                 }
                 Ok(Outcome { exit, files: heard.files })
             }
-            (Ok(why), _) => Err(self.diagnosis(&heard, why)),
+            (Ok(why), _) => {
+                let (how, last_words) = self.diagnosis(&heard, why);
+                Err(Died { how, last_words, notes: heard.noted }.into())
+            }
         }
     }
 
@@ -123,6 +156,9 @@ impl Run<'_> {
         let mut archive = Initramfs::new()?;
         archive.file("init", 0o755, &read(self.agent)?)?;
         archive.file(Job::PATH.trim_start_matches('/'), 0o644, &self.job.encode())?;
+        for (path, contents) in self.files {
+            archive.file(path.trim_start_matches('/'), 0o644, contents)?;
+        }
         for program in self.programs {
             let name = program.file_name().unwrap_or_default().to_string_lossy();
             archive.file(&format!("bin/{name}"), 0o755, &read(program)?)?;
@@ -191,8 +227,8 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Why a run without a result has none.
-    fn diagnosis(&self, heard: &Heard, why: Option<Stopped>) -> anyhow::Error {
+    /// Why a run without a result has none: in one line, and the last that was heard.
+    fn diagnosis(&self, heard: &Heard, why: Option<Stopped>) -> (String, String) {
         let log = String::from_utf8_lossy(&heard.log);
         let panic = log.lines().rev().find(|line| line.contains("Kernel panic"));
         let when = match heard.stage {
@@ -223,11 +259,12 @@ impl Run<'_> {
         }
         let lines: Vec<_> = log.lines().collect();
         let tail = &lines[lines.len().saturating_sub(LOG_LINES)..];
+        let mut last_words = String::new();
         if !tail.is_empty() {
-            what.push_str("\nthe end of its kernel log:\n  | ");
-            what.push_str(&tail.join("\n  | "));
+            last_words = format!("the end of its kernel log:\n  | {}\n", tail.join("\n  | "));
         }
-        anyhow!("{what}\nall of it is in {}", self.log.display())
+        last_words.push_str(&format!("all of it is in {}", self.log.display()));
+        (what, last_words)
     }
 }
 
@@ -243,6 +280,23 @@ impl Heard {
         Ok(())
     }
 
+    /// What of the command's output is for a person. Notes are taken out, and an unended line waits for its end.
+    fn without_notes(&mut self, bytes: Vec<u8>) -> Vec<u8> {
+        let Some(mark) = self.notes else { return bytes };
+        self.unended.extend(bytes);
+        let whole = self.unended.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+        let rest = self.unended.split_off(whole);
+        let lines = std::mem::replace(&mut self.unended, rest);
+        let mut shown = Vec::new();
+        for line in lines.split_inclusive(|byte| *byte == b'\n') {
+            match String::from_utf8_lossy(line) {
+                note if note.starts_with(mark) => self.noted.push(note.trim_end().to_owned()),
+                _ => shown.extend_from_slice(line),
+            }
+        }
+        shown
+    }
+
     fn message(&mut self, message: Message) -> Result<()> {
         match message {
             Message::Hello(release) => {
@@ -255,8 +309,9 @@ impl Heard {
             }
             Message::Stdout(bytes) => {
                 self.step.clear();
+                let shown = self.without_notes(bytes);
                 let mut out = std::io::stdout().lock();
-                out.write_all(&bytes).and_then(|()| out.flush()).context("cannot write to standard output")?;
+                out.write_all(&shown).and_then(|()| out.flush()).context("cannot write to standard output")?;
             }
             Message::Stderr(bytes) => {
                 self.step.clear();

@@ -117,7 +117,8 @@ pub(crate) struct Captured {
     pub(crate) status: ExitStatus,
     /// All of its standard output.
     pub(crate) stdout: String,
-    /// The lines of both its outputs, in the order in which they came.
+    /// The lines of both its outputs, standard error last: which came first can't be known of two pipes, and what went
+    /// wrong is what the last lines shall say.
     pub(crate) said: Vec<String>,
 }
 
@@ -127,6 +128,7 @@ pub(crate) fn capture(command: &mut Command, step: Option<&Step>) -> Result<Capt
     let lines = lines(&mut running.0);
     let mut stdout = String::new();
     let mut said = Vec::new();
+    let mut complaints = Vec::new();
     loop {
         match lines.recv_timeout(ATTENTION) {
             Ok((from_stdout, line)) => {
@@ -136,13 +138,16 @@ pub(crate) fn capture(command: &mut Command, step: Option<&Step>) -> Result<Capt
                 if from_stdout {
                     stdout.push_str(&line);
                     stdout.push('\n');
+                    said.push(line);
+                } else {
+                    complaints.push(line);
                 }
-                said.push(line);
             }
             Err(RecvTimeoutError::Timeout) => check_interrupted()?,
             Err(RecvTimeoutError::Disconnected) => break,
         }
     }
+    said.append(&mut complaints);
     let status = running.0.wait()?;
     check_interrupted()?;
     Ok(Captured { status, stdout, said })

@@ -20,8 +20,9 @@ use crate::deb;
 use crate::process::{Interrupted, capture, failure_in_full, run};
 use crate::progress::{self, Step};
 
-/// What the guest is compiled for.
-pub(crate) const GUEST: &str = "aarch64-unknown-none";
+/// What the guest is compiled for: no SIMD registers, which the compiler would copy through. Their first use after each
+/// entry traps to the hypervisor, and stores of them to a device cannot be emulated.
+pub(crate) const GUEST: &str = "aarch64-unknown-none-softfloat";
 /// What the runner is compiled for by a toolchain from rustup, which brings a C library for it.
 const RUNNER_MUSL: &str = "aarch64-unknown-linux-musl";
 /// What it is compiled for by Debian's.
@@ -49,14 +50,15 @@ impl Toolchain {
         if user_has(GUEST)? && user_has(RUNNER_MUSL)? {
             return Ok(Self::OfUser);
         }
-        let current = "toolchain/current";
-        if !refresh && let Ok(version) = fs::read_to_string(cache.path(current)) {
-            let folder = cache.path(&format!("toolchain/{version}"));
+        // The version that was made last, so that a second run does not ask the network.
+        let current = format!("toolchain/{GUEST}.current");
+        if !refresh && let Ok(entry) = fs::read_to_string(cache.path(&current)) {
+            let folder = cache.path(&entry);
             if folder.exists() {
                 return Ok(Self::Unpacked(folder));
             }
         }
-        let version = from_debian(cache, refresh).map_err(|error| {
+        let entry = from_debian(cache, refresh).map_err(|error| {
             if error.is::<Interrupted>() {
                 return error;
             }
@@ -64,8 +66,8 @@ impl Toolchain {
                 "this toolchain lacks a cross target (`rustup target add {GUEST} {RUNNER_MUSL}` brings both), and Debian's archive could not help out"
             ))
         })?;
-        cache.write(current, &version)?;
-        Ok(Self::Unpacked(cache.path(&format!("toolchain/{version}"))))
+        cache.write(&current, &entry)?;
+        Ok(Self::Unpacked(cache.path(&entry)))
     }
 
     /// What the runner is compiled for.
@@ -94,7 +96,7 @@ impl Toolchain {
             }
             Self::Unpacked(folder) => {
                 cargo.env("RUSTC", folder.join("bin/rustc"));
-                cargo.env("CARGO_TARGET_AARCH64_UNKNOWN_NONE_LINKER", folder.join("bin/ld.lld"));
+                cargo.env("CARGO_TARGET_AARCH64_UNKNOWN_NONE_SOFTFLOAT_LINKER", folder.join("bin/ld.lld"));
                 cargo.env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER", folder.join("bin/aarch64-linux-gnu-ld"));
                 cargo.env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUSTFLAGS", STATIC);
             }
@@ -155,7 +157,7 @@ fn user_has(target: &str) -> Result<bool> {
     Ok(files.filter_map(Result::ok).any(|file| file.file_name().to_string_lossy().starts_with("libcore-")))
 }
 
-/// Makes the toolchain from Debian's packages, and gives its version.
+/// Makes the toolchain from Debian's packages, and gives the name of its entry in the cache.
 fn from_debian(cache: &Cache, refresh: bool) -> Result<String> {
     let apt = Apt::of_this_machine(cache)?;
     if refresh {
@@ -163,9 +165,10 @@ fn from_debian(cache: &Cache, refresh: bool) -> Result<String> {
     }
     apt.with_indexes(|apt| {
         let packages = Packages::resolve(apt)?;
-        let version = packages.version.clone();
-        cache.entry(&format!("toolchain/{version}"), |folder| packages.unpack(apt, folder))?;
-        Ok(version)
+        // It holds `core` for the guest's target, so that is part of what it is.
+        let entry = format!("toolchain/{}-{GUEST}", packages.version);
+        cache.entry(&entry, |folder| packages.unpack(apt, folder))?;
+        Ok(entry)
     })
 }
 
@@ -285,7 +288,7 @@ fn build_core(folder: &Path) -> Result<()> {
     cargo.args(["build", "--release", "-Zbuild-std=core", "--target", GUEST, "--target-dir", "target"]);
     cargo.current_dir(&package).env("RUSTC_BOOTSTRAP", "1");
     // With bitcode in it, as in the libraries that rustup brings: the guest is optimised as a whole.
-    cargo.env("CARGO_TARGET_AARCH64_UNKNOWN_NONE_RUSTFLAGS", "-Cembed-bitcode=yes");
+    cargo.env("CARGO_TARGET_AARCH64_UNKNOWN_NONE_SOFTFLOAT_RUSTFLAGS", "-Cembed-bitcode=yes");
     let captured = capture(&mut cargo, Some(&step))?;
     if !captured.status.success() {
         bail!(failure_in_full(&cargo, &captured));

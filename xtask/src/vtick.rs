@@ -10,7 +10,7 @@ use vtick_frame::{Exit, Job};
 use crate::artifacts::{self, Programs};
 use crate::cache::Cache;
 use crate::cli::{Host, Options};
-use crate::emulated::{Files, Run, SETTLE};
+use crate::emulated::{Died, Files, Run, SETTLE};
 use crate::kernel::{self, Kernel};
 use crate::process::{capture, run_in_view};
 use crate::toolchain::{Toolchain, cargo};
@@ -18,6 +18,12 @@ use crate::{native, qemu};
 
 /// Where the runner writes its record in the emulated host.
 const RECORD: &str = "/run/record.json";
+/// Where it finds the journal of the runs before it.
+const JOURNAL: &str = "/etc/journal";
+/// What stands in front of its notes for that journal.
+const NOTE: char = '@';
+/// More notes than any run has: each boot adds some, so this bounds them.
+const MOST_NOTES: usize = 10_000;
 /// Status of a run that could not take place.
 pub(crate) const CANNOT_RUN: i32 = 2;
 
@@ -80,15 +86,17 @@ fn check(command: &str, cache: &Cache, options: &Options) -> Result<i32> {
         let output = options.output.iter().flat_map(|path| ["--output".to_owned(), path.display().to_string()]);
         return native::run(&programs.vtick, &arguments.iter().cloned().chain(output).collect::<Vec<_>>());
     }
-    let argv = [&["/bin/vtick".to_owned()], &arguments[..], &["--output".to_owned(), RECORD.to_owned()]].concat();
+    let mut argv = [&["/bin/vtick".to_owned()], &arguments[..], &["--output".to_owned(), RECORD.to_owned()]].concat();
+    if command == "test" {
+        argv.push("--journal".to_owned());
+    }
     let (kernels, programs) = prepare(cache, options)?;
     let mut worst = 0;
     for (kernel, output) in kernels.iter().zip(outputs(options)?.into_iter().map(Some).chain(std::iter::repeat(None))) {
         if kernels.len() > 1 {
             println!("== {}", kernel.name);
         }
-        let job = job(argv.clone(), vec![RECORD.to_owned()]);
-        match emulate(options, &programs, &[], kernel, &job) {
+        match survive(options, &programs, kernel, &argv) {
             Ok((status, files)) => {
                 worst = worst.max(status);
                 if let Some(output) = output {
@@ -106,6 +114,35 @@ fn check(command: &str, cache: &Cache, options: &Options) -> Result<i32> {
     Ok(worst)
 }
 
+/// Runs `argv` in a fresh host as often as it takes the host down with it, each time going on behind what did: the runner
+/// keeps a journal on lines that start with a mark, and is given it back.
+fn survive(options: &Options, programs: &Programs, kernel: &Kernel, argv: &[String]) -> Result<(i32, Files)> {
+    let mut journal: Vec<String> = Vec::new();
+    let mut status = 0;
+    loop {
+        let mut argv = argv.to_vec();
+        let mut files = Vec::new();
+        if !journal.is_empty() {
+            argv.extend(["--resume".to_owned(), JOURNAL.to_owned()]);
+            files.push((JOURNAL.to_owned(), (journal.join("\n") + "\n").into_bytes()));
+        }
+        let job = job(argv, vec![RECORD.to_owned()]);
+        let error = match emulate(options, programs, &[], kernel, &job, &files, Some(NOTE)) {
+            Ok((ended, files)) => return Ok((status.max(ended), files)),
+            Err(error) => error,
+        };
+        let died = error.downcast::<Died>()?;
+        // Only what was under way can be blamed and left out. Of anything else a fresh host would die again.
+        if died.notes.is_empty() || journal.len() > MOST_NOTES {
+            return Err(died.into());
+        }
+        eprintln!("{died}\ngoing on in a fresh host");
+        journal.extend(died.notes);
+        journal.push(format!("{NOTE}died {}", died.how));
+        status = 1;
+    }
+}
+
 /// `cargo xtask run`: any command in the emulated host, as a person at its prompt would give it.
 pub(crate) fn run(cache: &Cache, options: &Options) -> Result<i32> {
     if options.forwarded.is_empty() {
@@ -118,7 +155,7 @@ pub(crate) fn run(cache: &Cache, options: &Options) -> Result<i32> {
     let mut worst = 0;
     for kernel in &kernels {
         let job = job(options.forwarded.clone(), options.fetch.clone());
-        let (status, files) = emulate(options, &programs, &options.with, kernel, &job)?;
+        let (status, files) = emulate(options, &programs, &options.with, kernel, &job, &[], None)?;
         worst = worst.max(status);
         for path in &options.fetch {
             let (_, contents) = files
@@ -173,6 +210,8 @@ fn emulate(
     with: &[PathBuf],
     kernel: &Kernel,
     job: &Job,
+    put: &[(String, Vec<u8>)],
+    notes: Option<char>,
 ) -> Result<(i32, Files)> {
     let name: String =
         kernel.name.chars().map(|c| if c.is_ascii_alphanumeric() || ".-+".contains(c) { c } else { '_' }).collect();
@@ -182,6 +221,8 @@ fn emulate(
         agent: &programs.agent,
         programs: &[std::slice::from_ref(&programs.vtick), with].concat(),
         job,
+        notes,
+        files: put,
         silence: options.silence,
         timeout: options.timeout,
         log: &artifacts::target().join("kernel-log").join(format!("{name}.log")),

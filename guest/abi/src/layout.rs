@@ -8,7 +8,8 @@ pub const GICD_SIZE: u64 = 0x1000;
 pub const GICC_BASE: u64 = 0x0801_0000;
 /// Size of the CPU interface frame in bytes.
 pub const GICC_SIZE: u64 = 0x2000;
-/// The redistributors of a GICv3, where the kernel emulates one; 128 KiB each. Its distributor is at [`GICD_BASE`].
+/// GICv3 redistributor frames of vCPU 0, two of 64 KiB each; those of the next vCPU follow. The distributor stands where
+/// a GICv2 has its own.
 pub const GICR_BASE: u64 = 0x080a_0000;
 /// The mailbox, 4 KiB; see [`crate::mailbox`].
 pub const MAILBOX_BASE: u64 = 0x0b00_0000;

@@ -6,9 +6,9 @@ use crate::priority::{ActivePriorities, MIN_BINARY_POINT, PRIORITY_MASK, group_p
 use crate::registers::Access;
 use crate::{Gic, SGIS};
 
-/// INTID read when the highest priority interrupt is one of Group 1, and the read one for Group 0 `[GICv2/3.2.5]`.
+/// INTID read when the highest priority interrupt is one of Group 1, and the read is one for Group 0 `[GICv2/3.4.2]`.
 const GROUP_1_WAITS: u32 = 1022;
-/// INTID read when there is nothing to acknowledge `[GICv2/3.2.5]`.
+/// INTID read when there is nothing to acknowledge `[GICv2/3.4.2]`.
 const SPURIOUS: u32 = 1023;
 
 // GICC_CTLR `[GICv2/4.4.1]`, layout of an implementation without the Security Extensions.

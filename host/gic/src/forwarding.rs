@@ -90,11 +90,13 @@ impl Gic {
     /// Everything may have changed.
     pub(crate) fn forward_all(&mut self) {
         for cpu in 0..self.cpus() {
-            for intid in 0..self.interrupts() {
+            for intid in 0..PRIVATE {
                 self.forward(cpu, intid);
             }
         }
-        self.stale = self.cpu_mask();
+        for intid in PRIVATE..self.interrupts() {
+            self.forward(0, intid);
+        }
     }
 
     /// HighestPriorityPendingInterrupt(): of the forwarded interrupts the one of the highest priority; of several the one

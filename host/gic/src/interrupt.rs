@@ -48,12 +48,14 @@ pub struct Interrupt {
 }
 
 impl Interrupt {
-    /// The input moves to `level`. The latch is set by a rising edge alone.
-    pub(crate) fn set_level(&mut self, level: bool) {
-        if self.trigger == Trigger::Edge && level && !self.line_level {
+    /// The input is at `level` now; returns whether it has moved. The latch is set by a rising edge alone.
+    pub(crate) fn set_level(&mut self, level: bool) -> bool {
+        let moves = self.line_level != level;
+        if moves && level && self.trigger == Trigger::Edge {
             self.pending_latch = true;
         }
         self.line_level = level;
+        moves
     }
 
     /// **The** predicate for pending: SGI, sources; edge, latch; level, latch or line `[GICv2/4.3.8]`.

@@ -159,9 +159,7 @@ impl Gic {
     }
 
     fn set_level(&mut self, cpu: usize, intid: usize, level: bool) {
-        let interrupt = self.state.distributor.interrupt_mut(cpu, intid);
-        if interrupt.line_level != level {
-            interrupt.set_level(level);
+        if self.state.distributor.interrupt_mut(cpu, intid).set_level(level) {
             self.forward(cpu, intid);
             self.settle();
         }

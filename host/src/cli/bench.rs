@@ -5,17 +5,30 @@ use anstream::println;
 use super::select::select;
 use super::{Done, Output, RunArgs};
 use crate::kvm::Kvm;
-use crate::latency::{SCENARIOS, Scenario};
-use crate::report::{Record, terminal};
+use crate::latency::{Irqchip, SCENARIOS, Scenario};
+use crate::report::{Record, latency, terminal};
 
 #[derive(clap::Args)]
 pub(super) struct BenchArgs {
     /// Run the scenarios with this name, or with this in their name; all if none is given.
     #[arg(value_name = "SCENARIO")]
     names: Vec<String>,
+    /// The guest's interrupt controller; can be repeated.
+    #[arg(long, value_name = "CHIP", value_delimiter = ',', default_value = "user")]
+    irqchip: Vec<Irqchip>,
+    /// Measure the kernel's floor alone: a runner that copies the timer's level to the line and does nothing else. A run
+    /// with vtick's own GIC measures it beside the plainest scenarios anyway.
+    #[arg(long, conflicts_with = "irqchip")]
+    bare: bool,
+    /// Do not measure the kernel's floor.
+    #[arg(long, conflicts_with = "bare")]
+    no_floor: bool,
     /// Interrupts to measure in each scenario.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     interrupts: Option<u64>,
+    /// Waste so many instructions on each interrupt, so that a comparison has something to find.
+    #[arg(long, value_name = "N", default_value_t = 0, hide = true)]
+    plant: u64,
     /// List the scenarios and run nothing.
     #[arg(long)]
     list: bool,
@@ -24,9 +37,9 @@ pub(super) struct BenchArgs {
 }
 
 pub(super) fn run(args: &BenchArgs) -> anyhow::Result<Done> {
-    let mut chosen = select("scenario", SCENARIOS.into_iter(), |scenario| scenario.name, &args.names)?;
+    let mut chosen = select("scenario", SCENARIOS.iter().cloned(), |scenario| &scenario.name, &args.names)?;
     if args.list {
-        chosen.iter().for_each(|scenario| println!("{:<16} {}", scenario.name, scenario.what));
+        chosen.iter().for_each(|scenario| println!("{:<20} {}", scenario.name, scenario.what));
         return Ok(Done::Said);
     }
     if let Some(interrupts) = args.interrupts {
@@ -36,19 +49,39 @@ pub(super) fn run(args: &BenchArgs) -> anyhow::Result<Done> {
     if args.run.plan {
         return Ok(Done::Planned);
     }
-    measure(&chosen, output)
+    measure(args, &chosen, output)
 }
 
-fn measure(chosen: &[Scenario], mut output: Output) -> anyhow::Result<Done> {
+fn measure(args: &BenchArgs, chosen: &[Scenario], mut output: Output) -> anyhow::Result<Done> {
     let kvm = Kvm::open()?;
     let mut record = Record::new(kvm.describe());
     terminal::host(&record.host);
     for scenario in chosen {
-        let outcome = kvm.measure(scenario)?.outcome();
-        terminal::outcome(&record.host, &outcome);
-        record.latency.push(outcome);
+        for (irqchip, interrupts) in chips(args, scenario) {
+            let scenario = Scenario { interrupts, ..scenario.clone() };
+            let outcome = kvm.measure(&scenario, irqchip, args.plant)?.outcome();
+            latency::outcome(&record.host, &outcome);
+            record.latency.push(outcome);
+        }
     }
+    latency::over_the_floor(&record.host, &record.latency);
     output.write(&record)?;
-    let clean = record.latency.iter().all(|o| o.counts.lost == 0 && o.counts.spurious == 0);
-    Ok(Done::Ran(clean))
+    Ok(Done::Ran(record.latency.iter().all(|outcome| outcome.faults().is_empty())))
+}
+
+/// Interrupts that show a kernel's floor.
+const FLOOR: u64 = 1000;
+
+/// The interrupt controllers to measure `scenario` with, and how many interrupts with each.
+fn chips(args: &BenchArgs, scenario: &Scenario) -> Vec<(Irqchip, u64)> {
+    if args.bare {
+        return scenario.has_floor().then_some((Irqchip::Bare, scenario.interrupts)).into_iter().collect();
+    }
+    let wanted = args.irqchip.iter().filter(|&&chip| chip != Irqchip::Bare || scenario.has_floor());
+    let mut chips: Vec<_> = wanted.map(|&chip| (chip, scenario.interrupts)).collect();
+    let asked = args.irqchip.contains(&Irqchip::Bare);
+    if args.irqchip.contains(&Irqchip::User) && !asked && !args.no_floor && scenario.is_plain() {
+        chips.push((Irqchip::Bare, scenario.interrupts.min(FLOOR)));
+    }
+    chips
 }

@@ -1,6 +1,9 @@
 //! The `vtick` command line. On anything but arm64 Linux it lists and explains; running takes KVM.
 
 mod bench;
+mod compare;
+mod journal;
+mod report;
 mod select;
 mod test;
 
@@ -32,6 +35,10 @@ enum Command {
     Test(test::TestArgs),
     /// Measure timer-interrupt latency.
     Bench(bench::BenchArgs),
+    /// Show records of measurements, side by side; runs on any machine.
+    Report(report::ReportArgs),
+    /// Say what has become cheaper or dearer from one record to another; runs on any machine.
+    Compare(compare::CompareArgs),
 }
 
 /// What every run can be told.
@@ -73,6 +80,8 @@ pub fn main() -> ExitCode {
     let (done, plan) = match cli.command {
         Command::Test(args) => (test::run(&args), args.run.plan),
         Command::Bench(args) => (bench::run(&args), args.run.plan),
+        Command::Report(args) => (report::run(&args), false),
+        Command::Compare(args) => (compare::run(&args), false),
     };
     match done {
         Ok(Done::Ran(true) | Done::Planned) => OK.into(),
@@ -84,6 +93,14 @@ pub fn main() -> ExitCode {
             CANNOT_RUN.into()
         }
     }
+}
+
+/// Reads the measurements of a record.
+fn read_record(path: &Path) -> anyhow::Result<crate::report::Measured> {
+    let json = std::fs::read_to_string(path).map_err(|e| anyhow::anyhow!("{}: {e}", path.display()))?;
+    let record = crate::report::Measured::from_json(&json).map_err(|e| anyhow::anyhow!("{}: {e}", path.display()))?;
+    anyhow::ensure!(!record.latency.is_empty(), "{}: a record without measurements", path.display());
+    Ok(record)
 }
 
 /// Where the record goes: opened before the work, so that a bad path costs nothing.

@@ -1,8 +1,11 @@
 //! `vtick test`.
 
+use std::path::PathBuf;
+
 use anstream::println;
 use owo_colors::OwoColorize;
 
+use super::journal::{Journal, Told};
 use super::select::select;
 use super::{Done, Output, RunArgs};
 use crate::contract::fault::{Fault, faults};
@@ -30,9 +33,12 @@ pub(super) struct TestArgs {
     /// Do not run the check with exactly this name; can be repeated.
     #[arg(long, value_name = "CHECK")]
     skip: Vec<String>,
-    /// Say which check comes next before it runs, on a line of its own: "@running NAME".
-    #[arg(long)]
-    announce: bool,
+    /// Tell what is under way on lines that start with @, for a run that goes on should this one take its host down.
+    #[arg(long, hide = true)]
+    journal: bool,
+    /// Go on where the runs ended whose journal this is.
+    #[arg(long, value_name = "FILE", hide = true)]
+    resume: Option<PathBuf>,
     /// Run on a kernel that has this fault, played by a layer before KVM. `list`: list the faults; `all`: see that each
     /// is caught by the checks that must catch it.
     #[arg(long, value_name = "FAULT")]
@@ -108,19 +114,29 @@ fn run_checks(
     fault: Option<&Fault>,
     mut output: Output,
 ) -> anyhow::Result<Done> {
+    let journal = Journal::open(args.journal, args.resume.as_deref())?;
     let kvm = Kvm::open()?;
     let mut record = Record::new(kvm.describe());
-    terminal::host(&record.host);
-    if let Some(fault) = fault {
-        println!("fault   {}: {}", fault.name, fault.what);
+    if !journal.resumes() {
+        terminal::host(&record.host);
+        if let Some(fault) = fault {
+            println!("fault   {}: {}", fault.name, fault.what);
+        }
+        println!();
     }
-    println!();
     // What may take this host down comes last: everything else has its verdict by then.
     chosen.sort_by_key(|check| check.endangers(&record.host));
     for check in chosen {
-        if args.announce {
-            println!("@running {}", check.name);
+        if let Some((judgement, told)) = journal.past(check) {
+            let result = CheckRecord::without_transcript(check, &record.host, judgement);
+            if told == Told::No {
+                terminal::check(&result, args.timeline);
+                journal.end(check, &result.judgement);
+            }
+            record.checks.push(result);
+            continue;
         }
+        journal.begin(check);
         let mut result =
             contract::run(check, &record.host, |program| kvm.run(program, fault.map(|fault| fault.behaviour)))?;
         if fault.is_some() {
@@ -128,6 +144,7 @@ fn run_checks(
             result.expected = None;
         }
         terminal::check(&result, args.timeline);
+        journal.end(check, &result.judgement);
         // Whoever passes on what was printed does so now, and not while the next program runs.
         std::thread::sleep(REST);
         record.checks.push(result);

@@ -1,6 +1,6 @@
 //! A check, and what can be said of it when it has run.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Clause, Program, Transcript};
 use crate::report::{CheckRecord, Host};
@@ -57,7 +57,7 @@ pub fn not_exercised<T>(reason: impl Into<String>) -> Result<T, Unheld> {
 }
 
 /// Three words for a check's result, never blurred.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
     /// The transcript shows the claim.
@@ -79,7 +79,7 @@ impl std::fmt::Display for Verdict {
 }
 
 /// A verdict with its one sentence of reason.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Judgement {
     /// The verdict.
     pub verdict: Verdict,

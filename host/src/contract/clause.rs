@@ -120,7 +120,7 @@ impl Clause {
 
 impl std::fmt::Display for Clause {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{self:?}")
+        f.pad(&format!("{self:?}"))
     }
 }
 

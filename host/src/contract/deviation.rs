@@ -104,7 +104,7 @@ impl Deviation {
 }
 
 /// Why a violation of this check is expected on this host, if it is.
-pub(super) fn expected(check: &str, host: &Host) -> Option<&'static str> {
+pub fn expected(check: &str, host: &Host) -> Option<&'static str> {
     DEVIATIONS.iter().find(|deviation| deviation.check == check && deviation.applies(host)).map(|d| d.why)
 }
 

@@ -11,6 +11,16 @@ pub(super) fn counter() -> u64 {
     value
 }
 
+/// CNTVCT_EL0 in one instruction. Right after a system call, whose return synchronises the CPU, it is exact; elsewhere it
+/// may be read a few instructions early on silicon.
+#[inline(always)]
+pub(super) fn stamp() -> u64 {
+    let value: u64;
+    // SAFETY: reads a register that Linux lets EL0 read. Not `nomem`: it stays where it is among system calls.
+    unsafe { std::arch::asm!("mrs {0}, cntvct_el0", out(reg) value, options(nostack)) };
+    value
+}
+
 /// CNTFRQ_EL0: ticks of the counter per second.
 pub(super) fn cntfrq() -> u64 {
     let value: u64;

@@ -1,42 +1,92 @@
-//! An in-kernel interrupt controller, for the VMs that have one ([KVM-API/4.79] and the documents of its device types).
+//! What stands between a vCPU's levels and its lines in a measurement, and answers its accesses to the GIC.
 
-use kvm_bindings::{
-    KVM_DEV_ARM_VGIC_CTRL_INIT, KVM_DEV_ARM_VGIC_GRP_ADDR, KVM_DEV_ARM_VGIC_GRP_CTRL, KVM_VGIC_V2_ADDR_TYPE_CPU,
-    KVM_VGIC_V2_ADDR_TYPE_DIST, KVM_VGIC_V3_ADDR_TYPE_DIST, KVM_VGIC_V3_ADDR_TYPE_REDIST, kvm_create_device,
-    kvm_device_attr, kvm_device_type_KVM_DEV_TYPE_ARM_VGIC_V2 as VGIC_V2,
-    kvm_device_type_KVM_DEV_TYPE_ARM_VGIC_V3 as VGIC_V3,
-};
-use kvm_ioctls::{DeviceFd, VmFd};
-use vtick_abi::layout::{GICC_BASE, GICD_BASE, GICR_BASE};
+use vtick_abi::layout::{GICC_BASE, GICC_SIZE, GICD_BASE, GICD_SIZE};
 
-use super::{Context, Error};
-use crate::contract::Irqchip;
+use super::Error;
+use super::vm::Vm;
+use crate::controller::{Access, Controller};
+use crate::exit::Exit;
+use crate::lines::{Levels, Line};
 
-/// Gives a VM whose vCPUs are all created its interrupt controller. `Ok(None)`: this host has none such.
-pub(super) fn create(vm: &VmFd, irqchip: Irqchip) -> Result<Option<DeviceFd>, Error> {
-    let (type_, frames) = match irqchip {
-        Irqchip::Userspace => return Ok(None),
-        Irqchip::VgicV2 => (VGIC_V2, [(KVM_VGIC_V2_ADDR_TYPE_DIST, GICD_BASE), (KVM_VGIC_V2_ADDR_TYPE_CPU, GICC_BASE)]),
-        Irqchip::VgicV3 => {
-            (VGIC_V3, [(KVM_VGIC_V3_ADDR_TYPE_DIST, GICD_BASE), (KVM_VGIC_V3_ADDR_TYPE_REDIST, GICR_BASE)])
-        }
-    };
-    let mut device = kvm_create_device { type_, fd: 0, flags: 0 };
-    let device = match vm.create_device(&mut device) {
-        Ok(device) => device,
-        Err(e) if e.errno() == libc::ENODEV => return Ok(None),
-        Err(e) => return Err(e).call("KVM_CREATE_DEVICE"),
-    };
-    for (frame, base) in frames {
-        let attribute = attribute(KVM_DEV_ARM_VGIC_GRP_ADDR, frame, (&raw const base) as u64);
-        device.set_device_attr(&attribute).call("KVM_SET_DEVICE_ATTR of the vGIC's address")?;
-    }
-    let init = attribute(KVM_DEV_ARM_VGIC_GRP_CTRL, KVM_DEV_ARM_VGIC_CTRL_INIT, 0);
-    device.set_device_attr(&init).call("KVM_SET_DEVICE_ATTR to initialise the vGIC")?;
-    Ok(Some(device))
+/// One vCPU's end of an interrupt controller. The loop that uses it is compiled for each.
+pub(super) trait Irqchip {
+    /// Whether `exit` is an access that this controller answers; and the answer. Drives the lines to where they belong
+    /// now, counting the calls.
+    fn step(&mut self, vm: &Vm, levels: Levels, exit: Exit, lines: &mut u64) -> Result<Option<u64>, Error>;
+
+    /// The levels it has seen.
+    fn seen(&self) -> Levels;
 }
 
-/// An attribute for KVM_SET_DEVICE_ATTR, of a device or of a vCPU.
-pub(super) fn attribute(group: u32, attr: u32, addr: u64) -> kvm_device_attr {
-    kvm_device_attr { flags: 0, group, attr: attr.into(), addr }
+/// vtick's GICv2.
+pub(super) struct User<'a> {
+    pub(super) controller: &'a Controller,
+    pub(super) cpu: usize,
+    pub(super) seen: Levels,
+}
+
+impl Irqchip for User<'_> {
+    #[inline(always)]
+    fn step(&mut self, vm: &Vm, levels: Levels, exit: Exit, lines: &mut u64) -> Result<Option<u64>, Error> {
+        let access = match exit {
+            Exit::MmioRead { address, len } => Access::at(address, len, None),
+            Exit::MmioWrite { address, len, value } => Access::at(address, len, Some(value)),
+            _ => None,
+        };
+        let (answer, changed) = self.controller.update(self.cpu, &mut self.seen, levels, access);
+        if changed != 0 {
+            self.controller.settle(changed, self.cpu, levels, |cpu, line, level| {
+                *lines += 1;
+                vm.irq_line(cpu, line, level)
+            })?;
+        }
+        Ok(access.map(|_| answer))
+    }
+
+    #[inline(always)]
+    fn seen(&self) -> Levels {
+        self.seen
+    }
+}
+
+/// The least that makes a guest's timer interrupt work: the level goes to the line, and every access to the GIC reads as
+/// the one INTID there is.
+pub(super) struct Bare {
+    pub(super) cpu: usize,
+    pub(super) intid: u64,
+    pub(super) seen: Levels,
+}
+
+impl Irqchip for Bare {
+    #[inline(always)]
+    fn step(&mut self, vm: &Vm, levels: Levels, exit: Exit, lines: &mut u64) -> Result<Option<u64>, Error> {
+        if levels != self.seen {
+            self.seen = levels;
+            *lines += 1;
+            vm.irq_line(self.cpu, Line::Irq, levels != Levels::NONE)?;
+        }
+        let gic = |address: u64| address.wrapping_sub(GICD_BASE) < GICC_BASE + GICC_SIZE - GICD_BASE;
+        const _: () = assert!(GICD_BASE + GICD_SIZE <= GICC_BASE, "one comparison covers both frames");
+        Ok(exit.address().filter(|&address| gic(address)).map(|_| self.intid))
+    }
+
+    #[inline(always)]
+    fn seen(&self) -> Levels {
+        self.seen
+    }
+}
+
+/// The kernel's own: no level and no access to it comes to userspace.
+pub(super) struct Kernel;
+
+impl Irqchip for Kernel {
+    #[inline(always)]
+    fn step(&mut self, _: &Vm, _: Levels, _: Exit, _: &mut u64) -> Result<Option<u64>, Error> {
+        Ok(None)
+    }
+
+    #[inline(always)]
+    fn seen(&self) -> Levels {
+        Levels::NONE
+    }
 }

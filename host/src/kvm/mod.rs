@@ -3,8 +3,11 @@
 
 mod affinity;
 mod clock;
+mod companion;
+mod conditions;
 mod guest;
 mod host;
+mod ioctl;
 mod irqchip;
 mod kick;
 mod litmus;
@@ -12,13 +15,14 @@ mod log;
 mod measure;
 mod registers;
 mod vcpu;
+mod vgic;
 mod vm;
 
 pub use measure::MeasureError;
 
 use crate::contract::fault::Behaviour;
 use crate::contract::{Program, Transcript};
-use crate::latency::{Measurement, Scenario};
+use crate::latency::{Irqchip, Measurement, Scenario};
 use crate::report::Host;
 
 /// The guest image, as built by `cargo xtask`.
@@ -48,6 +52,9 @@ pub enum Error {
         /// How.
         source: std::io::Error,
     },
+    /// There is no such in-kernel interrupt controller on this host.
+    #[error("this host has no in-kernel {0}: KVM_CREATE_DEVICE says ENODEV")]
+    NoVgic(vgic::Vgic),
     /// The guest image is broken.
     #[error(transparent)]
     Image(#[from] crate::image::ImageError),
@@ -76,9 +83,10 @@ impl Kvm {
         litmus::run(program, fault)
     }
 
-    /// Measures a scenario in a VM of its own.
-    pub fn measure(&self, scenario: &Scenario) -> Result<Measurement, MeasureError> {
-        measure::measure(scenario)
+    /// Measures a scenario in a VM of its own, with the interrupt controller given. `plant`: instructions to waste on
+    /// each interrupt, so that a comparison has something to find.
+    pub fn measure(&self, scenario: &Scenario, irqchip: Irqchip, plant: u64) -> Result<Measurement, MeasureError> {
+        measure::measure(scenario, irqchip, plant)
     }
 }
 

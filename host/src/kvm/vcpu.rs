@@ -1,14 +1,24 @@
 //! A vCPU: KVM_RUN with its exit parsed, the level field, registers.
 
-use kvm_bindings::{RegList, kvm_vcpu_init};
-use kvm_ioctls::{VcpuExit, VcpuFd};
+use std::os::fd::AsRawFd;
 
+use kvm_bindings::{
+    KVM_EXIT_FAIL_ENTRY, KVM_EXIT_INTERNAL_ERROR, KVM_EXIT_INTR, KVM_EXIT_MMIO, KVM_EXIT_SYSTEM_EVENT, RegList,
+    kvm_run, kvm_vcpu_init,
+};
+use kvm_ioctls::VcpuFd;
+
+use super::ioctl::{KVM_RUN, ioctl};
 use super::{Context, Error, registers};
 use crate::exit::Exit;
 use crate::lines::Levels;
 
 /// KVM_EXIT_ARM_NISV.
 const KVM_EXIT_ARM_NISV: u32 = 28;
+/// What KVM_RUN returns for a level that changed, for a signal and for `immediate_exit`.
+const INTERRUPTED: i64 = -(libc::EINTR as i64);
+/// What KVM_RUN returns for an access that it can neither emulate nor describe.
+const NO_SYNDROME: i64 = -(libc::ENOSYS as i64);
 
 /// More registers than a vCPU has.
 const MOST_REGISTERS: usize = 500;
@@ -26,27 +36,38 @@ impl Vcpu {
     }
 
     /// KVM_RUN. Whatever it returned, [`levels`](Vcpu::levels) is to be looked at.
-    #[inline]
+    #[inline(always)]
     pub(super) fn run(&mut self) -> Exit {
-        match self.fd.run() {
-            Ok(VcpuExit::MmioRead(address, data)) => Exit::MmioRead { address, len: data.len() as u8 },
-            Ok(VcpuExit::MmioWrite(address, data)) => Exit::mmio_write(address, data),
-            Ok(VcpuExit::Intr) => Exit::Interrupted,
-            Ok(VcpuExit::SystemEvent(event, _)) => Exit::SystemEvent { event },
-            Ok(VcpuExit::FailEntry(hardware_reason, _)) => Exit::FailEntry { hardware_reason },
-            Ok(VcpuExit::InternalError) => Exit::InternalError,
-            Ok(VcpuExit::Unsupported(KVM_EXIT_ARM_NISV)) => Exit::NoSyndrome,
-            Ok(_) => Exit::Other { number: self.fd.get_kvm_run().exit_reason },
-            Err(e) => match e.errno() {
-                libc::EINTR => Exit::Interrupted,
-                libc::ENOSYS => Exit::NoSyndrome,
-                errno => Exit::Failed { errno },
-            },
+        // SAFETY: KVM_RUN takes no argument; what it changes is guest memory, which Rust never borrows, and the page
+        // below, which is not borrowed here.
+        match unsafe { ioctl(self.fd.as_raw_fd(), KVM_RUN, 0) } {
+            0 => self.parse(),
+            INTERRUPTED => Exit::Interrupted,
+            NO_SYNDROME => Exit::NoSyndrome,
+            error => Exit::Failed { errno: -error as i32 },
         }
     }
 
+    /// What kvm_run says of a KVM_RUN that succeeded.
+    #[inline(always)]
+    fn parse(&mut self) -> Exit {
+        let run = self.fd.get_kvm_run();
+        if run.exit_reason != KVM_EXIT_MMIO {
+            return other_exit(run);
+        }
+        // SAFETY: the member of the union that goes with KVM_EXIT_MMIO; any bits are valid integers.
+        let mmio = unsafe { &run.__bindgen_anon_1.mmio };
+        let (address, len) = (mmio.phys_addr, mmio.len.clamp(1, 8));
+        if mmio.is_write == 0 {
+            return Exit::MmioRead { address, len: len as u8 };
+        }
+        // The bytes behind `len` are whatever was there before.
+        let value = u64::from_le_bytes(mmio.data) & (u64::MAX >> (64 - 8 * len));
+        Exit::MmioWrite { address, len: len as u8, value }
+    }
+
     /// `kvm_run.s.regs.device_irq_level`, as the last return of KVM_RUN left it.
-    #[inline]
+    #[inline(always)]
     pub(super) fn levels(&mut self) -> Levels {
         let run = self.fd.get_kvm_run();
         // SAFETY: the union holds the synced registers and nothing else on arm64; any bits are a valid u64. Volatile,
@@ -55,7 +76,7 @@ impl Vcpu {
     }
 
     /// The answer to an MMIO read that KVM_RUN returned with, taken in by the next KVM_RUN.
-    #[inline]
+    #[inline(always)]
     pub(super) fn answer(&mut self, value: u64) {
         let run = self.fd.get_kvm_run();
         run.__bindgen_anon_1.mmio.data = value.to_le_bytes();
@@ -120,5 +141,22 @@ impl Vcpu {
     /// The program counter.
     pub(super) fn pc(&self) -> u64 {
         self.register(registers::PC).unwrap_or(0)
+    }
+}
+
+/// Exits that end a run, or are rare.
+#[cold]
+fn other_exit(run: &kvm_run) -> Exit {
+    match run.exit_reason {
+        KVM_EXIT_INTR => Exit::Interrupted,
+        // SAFETY: the member of the union that goes with this exit; any bits are a valid integer.
+        KVM_EXIT_SYSTEM_EVENT => Exit::SystemEvent { event: unsafe { run.__bindgen_anon_1.system_event.type_ } },
+        KVM_EXIT_FAIL_ENTRY => Exit::FailEntry {
+            // SAFETY: as above.
+            hardware_reason: unsafe { run.__bindgen_anon_1.fail_entry.hardware_entry_failure_reason },
+        },
+        KVM_EXIT_INTERNAL_ERROR => Exit::InternalError,
+        KVM_EXIT_ARM_NISV => Exit::NoSyndrome,
+        number => Exit::Other { number },
     }
 }

@@ -1,16 +1,17 @@
 //! A VM: memory with the guest image in it, vCPUs ready to run, and its KVM_IRQ_LINE.
 
 use std::io::ErrorKind;
+use std::os::fd::AsRawFd;
 
 use kvm_bindings::{
     KVM_ARM_VCPU_PMU_V3, KVM_ARM_VCPU_PMU_V3_CTRL, KVM_ARM_VCPU_PMU_V3_INIT, KVM_ARM_VCPU_PSCI_0_2,
-    KVM_CAP_ARM_USER_IRQ, kvm_userspace_memory_region, kvm_vcpu_init,
+    KVM_CAP_ARM_USER_IRQ, kvm_device_attr, kvm_userspace_memory_region, kvm_vcpu_init,
 };
 use kvm_ioctls::{Kvm, VcpuFd, VmFd};
 use vm_memory::{Bytes, GuestAddress, GuestMemoryBackend, GuestMemoryMmap, GuestMemoryRegion};
 use vtick_abi::layout::{RAM_BASE, RAM_SIZE};
 
-use super::irqchip::attribute;
+use super::ioctl::{KVM_IRQ_LINE, ioctl};
 use super::kick::Kick;
 use super::vcpu::Vcpu;
 use super::{Context, Error, GUEST, registers};
@@ -95,7 +96,12 @@ impl Vm {
         fd.vcpu_init(&init).call("KVM_ARM_VCPU_INIT")?;
         if pmu {
             // Without this KVM_RUN fails. Its interrupt number is for VMs with an in-kernel GIC alone.
-            let attribute = attribute(KVM_ARM_VCPU_PMU_V3_CTRL, KVM_ARM_VCPU_PMU_V3_INIT, 0);
+            let attribute = kvm_device_attr {
+                flags: 0,
+                group: KVM_ARM_VCPU_PMU_V3_CTRL,
+                attr: KVM_ARM_VCPU_PMU_V3_INIT.into(),
+                addr: 0,
+            };
             fd.set_device_attr(&attribute).call("KVM_SET_DEVICE_ATTR to initialise the PMU")?;
         }
         let kick = Kick::new(&fd, self.fd.run_size())?;
@@ -142,10 +148,20 @@ impl Vm {
     }
 
     /// KVM_IRQ_LINE of a CPU line.
-    #[inline]
+    #[inline(always)]
     pub(super) fn irq_line(&self, vcpu: usize, line: Line, level: bool) -> Result<(), Error> {
-        self.fd.set_irq_line(irq_line_id(vcpu as u32, line), level).call("KVM_IRQ_LINE")
+        let request = [irq_line_id(vcpu as u32, line), u32::from(level)];
+        // SAFETY: `request` is a struct kvm_irq_level, {irq, level}, which the kernel reads.
+        match unsafe { ioctl(self.fd.as_raw_fd(), KVM_IRQ_LINE, request.as_ptr() as u64) } {
+            0.. => Ok(()),
+            error => Err(line_failed(error)),
+        }
     }
+}
+
+#[cold]
+fn line_failed(error: i64) -> Error {
+    Error::Call { call: "KVM_IRQ_LINE", source: std::io::Error::from_raw_os_error(-error as i32) }
 }
 
 /// Plain data as bytes.

@@ -1,10 +1,13 @@
 //! A distribution of latencies in ticks: exact below 131,072 ticks and to five digits above, in constant memory.
 
 use hdrhistogram::Histogram;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Significant decimal digits kept: below 2^17 every value has a bucket of its own.
 const DIGITS: u8 = 5;
+
+/// Wider than any measurement; what is larger counts as this. It bounds the memory a distribution can take.
+const WIDEST: u64 = 1 << 40;
 
 /// Values seen so far.
 #[derive(Clone, Debug)]
@@ -22,7 +25,7 @@ impl Default for Distribution {
 }
 
 /// What a report says of a distribution. All in ticks.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Summary {
     /// Number of values.
     pub count: u64,
@@ -45,9 +48,17 @@ pub struct Summary {
 impl Distribution {
     /// Adds a value.
     pub fn record(&mut self, value: u64) {
-        self.histogram.saturating_record(value);
+        // Not `saturating_record`: that clamps to the range so far instead of widening it.
+        self.histogram.record(value.min(WIDEST)).expect("a histogram that widens takes this in");
         self.min = self.min.min(value);
         self.max = self.max.max(value);
+    }
+
+    /// Adds all values of another.
+    pub fn merge(&mut self, other: &Distribution) {
+        self.histogram.add(&other.histogram).expect("a histogram that grows takes any value in");
+        self.min = self.min.min(other.min);
+        self.max = self.max.max(other.max);
     }
 
     /// What there is to say; `None` without values.
@@ -94,6 +105,9 @@ mod tests {
         distribution.record(5_000_000);
         let s = distribution.summary().unwrap();
         assert_eq!((s.p50, s.p99_9, s.max), (7_277, 7_277, 5_000_000));
+        assert_eq!(s.values[0], (7_277, 999));
+        let (outlier, count) = s.values[1];
+        assert!(count == 1 && outlier.abs_diff(5_000_000) < 50, "five digits of 5,000,000: {outlier}");
     }
 
     #[test]

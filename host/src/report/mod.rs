@@ -1,6 +1,12 @@
 //! One versioned record of a run; everything that is printed is a view of it.
 
+mod compare;
+mod figures;
+pub mod html;
+pub mod latency;
 mod record;
+mod statistics;
 pub mod terminal;
 
-pub use record::{CheckRecord, Host, Record, Unit};
+pub use compare::{CompareError, Comparison, Confidence, Difference, compare};
+pub use record::{CheckRecord, Host, Measured, Record, Unit};

@@ -1,12 +1,14 @@
 //! The record of a run, as `--output` writes it. It holds no time of day: two runs that measured the same are the same.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use crate::contract::{Cause, Clause, Judgement, Transcript, Verdict};
+use crate::contract::{Cause, Check, Clause, Judgement, Transcript, Verdict, expected};
 use crate::latency::Outcome;
 
+/// What a record says it is.
+const FORMAT: &str = "vtick";
 /// Version of the record's layout. Changes whenever a field changes its meaning or goes.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// Everything there is to say of a run.
 #[derive(Debug, Serialize)]
@@ -28,7 +30,7 @@ pub struct Record {
 impl Record {
     /// An empty record of a run on `host`.
     pub fn new(host: Host) -> Record {
-        Record { format: "vtick", version: VERSION, host, checks: Vec::new(), latency: Vec::new() }
+        Record { format: FORMAT, version: VERSION, host, checks: Vec::new(), latency: Vec::new() }
     }
 
     /// The record as JSON.
@@ -39,18 +41,48 @@ impl Record {
     }
 }
 
+/// The measurements of a record that was written before.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Measured {
+    /// The machine.
+    pub host: Host,
+    /// The measurements, in order.
+    #[serde(default)]
+    pub latency: Vec<Outcome>,
+}
+
+impl Measured {
+    /// Reads a record's measurements. The error says what is wrong with it.
+    pub fn from_json(json: &str) -> Result<Measured, String> {
+        #[derive(Deserialize)]
+        struct Head {
+            format: String,
+            version: u32,
+        }
+        let head: Head = serde_json::from_str(json).map_err(|e| format!("not a record of vtick: {e}"))?;
+        if head.format != FORMAT {
+            return Err(format!("not a record of vtick, but of {}", head.format));
+        }
+        if head.version != VERSION {
+            return Err(format!("a record of version {}; this vtick reads version {VERSION}", head.version));
+        }
+        serde_json::from_str(json).map_err(|e| e.to_string())
+    }
+}
+
 /// What a tick of the counter is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Unit {
     /// One instruction of an instruction-counted emulator. Never to be read as time.
+    #[default]
     Instructions,
     /// The counter's period, on silicon, converted to nanoseconds.
     Nanoseconds,
 }
 
 /// The machine a run was made on.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Host {
     /// uname -r.
     pub kernel: String,
@@ -68,6 +100,9 @@ pub struct Host {
     pub cntfrq: u64,
     /// What a tick is.
     pub unit: Unit,
+    /// The CPU frequency governor and the idle states that are on, as far as the kernel says: they move figures on
+    /// silicon.
+    pub power: String,
     /// Whether two runs print the same digits.
     pub deterministic: bool,
 }
@@ -109,6 +144,20 @@ pub struct CheckRecord {
 }
 
 impl CheckRecord {
+    /// The record of a check whose transcript is gone with the host it ran on.
+    pub fn without_transcript(check: &Check, host: &Host, judgement: Judgement) -> CheckRecord {
+        CheckRecord {
+            name: check.name,
+            clause: check.clause,
+            claim: check.claim,
+            judgement,
+            expected: expected(check.name, host),
+            cause: None,
+            transcript: None,
+            timeline: Vec::new(),
+        }
+    }
+
     /// Whether the verdict is one that nobody has to look into: held where nothing else is expected, violated where
     /// that is, or not exercised.
     pub fn is_as_expected(&self) -> bool {
@@ -126,18 +175,27 @@ mod tests {
 
     #[test]
     fn instructions_are_never_converted_to_time() {
-        let host = |unit| Host {
-            kernel: String::new(),
-            build: String::new(),
-            kvm_mode: String::new(),
-            gic: String::new(),
-            cpu: String::new(),
-            cpus: 1,
-            cntfrq: 25_000_000,
-            unit,
-            deterministic: unit == Unit::Instructions,
-        };
+        let host = |unit| Host { cntfrq: 25_000_000, unit, ..Host::default() };
         assert_eq!(host(Unit::Instructions).in_unit(7277), 7277);
         assert_eq!(host(Unit::Nanoseconds).in_unit(7277), 291_080);
+    }
+
+    #[test]
+    fn a_record_of_measurements_reads_back_as_it_was_written() {
+        use crate::latency::{Irqchip, Measurement, SCENARIOS};
+        let mut record = Record::new(Host { kernel: "6.12".to_owned(), ..Host::default() });
+        let outcomes = SCENARIOS.iter().map(|scenario| Measurement::new(scenario, Irqchip::Vgicv3).outcome());
+        record.latency.extend(outcomes);
+        let json = record.to_json();
+        let read = Measured::from_json(&json).unwrap();
+        let again = Record { latency: read.latency, ..Record::new(read.host) }.to_json();
+        assert_eq!(json, again);
+    }
+
+    #[test]
+    fn what_is_no_record_of_this_version_is_refused_with_the_reason() {
+        let refusal = |json| Measured::from_json(json).unwrap_err();
+        assert!(refusal("{}").starts_with("not a record of vtick"));
+        assert_eq!(refusal(r#"{"format":"vtick","version":1}"#), "a record of version 1; this vtick reads version 2");
     }
 }

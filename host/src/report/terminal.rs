@@ -5,7 +5,6 @@ use owo_colors::OwoColorize;
 
 use super::record::{CheckRecord, Host, Unit};
 use crate::contract::{Judgement, Verdict};
-use crate::latency::{Outcome, Summary};
 
 /// Two lines: what machine this is, and what a figure means here.
 pub fn host(host: &Host) {
@@ -16,7 +15,10 @@ pub fn host(host: &Host) {
             "clock   {} MHz counter that counts instructions: figures are instructions, exact and repeatable, not time",
             host.cntfrq / 1_000_000
         ),
-        Unit::Nanoseconds => println!("clock   {} kHz counter: figures are nanoseconds", host.cntfrq / 1000),
+        Unit::Nanoseconds => {
+            println!("clock   {} kHz counter: figures are nanoseconds", host.cntfrq / 1000);
+            println!("power   {}", host.power);
+        }
     }
 }
 
@@ -76,45 +78,4 @@ pub fn summary(checks: &[CheckRecord]) {
         checks.iter().filter(|c| c.judgement.verdict == Verdict::Violated && c.is_as_expected()).count(),
         count(Verdict::NotExercised)
     );
-}
-
-/// A measurement: what became of the interrupts, and what they took.
-pub fn outcome(host: &Host, outcome: &Outcome) {
-    let counts = &outcome.counts;
-    println!("\n{}: {}", outcome.scenario.name.bold(), outcome.scenario.what);
-    println!(
-        "  interrupts  {} expected, {} delivered, {} acknowledged, {} ended, {} lost, {} spurious",
-        counts.expected, counts.delivered, counts.acknowledged, counts.ended, counts.lost, counts.spurious
-    );
-    let unit = match host.unit {
-        Unit::Instructions => "instructions",
-        Unit::Nanoseconds => "ns",
-    };
-    let Some(summary) = &outcome.deadline_to_handler else {
-        println!("  latency     none: no interrupt was delivered");
-        return;
-    };
-    let Summary { min, p50, p90, p99, p99_9, max, .. } = *summary;
-    println!("  latency     from the deadline (CVAL) to the handler's first instruction, in {unit}");
-    let row = [("min", min), ("p50", p50), ("p90", p90), ("p99", p99), ("p99.9", p99_9), ("max", max)];
-    let cells = |cell: &dyn Fn(&(&str, u64)) -> String| row.iter().map(cell).collect::<String>();
-    println!("              {}", cells(&|(name, _)| format!("{name:>12}")));
-    println!("              {}", cells(&|(_, ticks)| format!("{:>12}", thousands(host.in_unit(*ticks)))));
-}
-
-/// A number with its thousands apart.
-fn thousands(n: u64) -> String {
-    let digits = n.to_string();
-    let groups: Vec<_> = digits.as_bytes().rchunks(3).rev().map(String::from_utf8_lossy).collect();
-    groups.join(",")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::thousands;
-
-    #[test]
-    fn thousands_are_set_apart_from_the_right() {
-        assert_eq!([7, 999, 1000, 1_234_567].map(thousands), ["7", "999", "1,000", "1,234,567"]);
-    }
 }

@@ -44,6 +44,10 @@ fn an_edge_whose_input_stays_high_fires_once() {
     assert_eq!(machine.acknowledge(0), 40);
     machine.end(0, 40);
     assert_eq!(machine.lines(0), NONE);
+    machine.spi(40, true);
+    assert_eq!(machine.lines(0), NONE, "an input that stays high has no edge");
+    machine.spi(40, false);
+    assert_eq!(machine.lines(0), NONE, "a falling edge is none");
     assert_eq!(machine.acknowledge(0), SPURIOUS);
 }
 

@@ -1,4 +1,4 @@
-//! SPIs that several CPUs are offered: the 1-of-N model `[GICv2/1.4.3]`.
+//! SPIs that several CPUs are offered: the 1-N model of the specification.
 
 use crate::machine::*;
 

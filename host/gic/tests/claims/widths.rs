@@ -35,10 +35,10 @@ fn cpus_that_do_not_exist_read_zero_and_write_nothing() {
     let before = machine.gic.save();
     for cpu in [2, 7, 8, usize::MAX] {
         for offset in (0..0x1004).step_by(4) {
-            machine.write_d(cpu, offset, !0);
-            assert_eq!(machine.read_d(cpu, offset), 0);
-            machine.write_c(cpu, offset, !0);
-            assert_eq!(machine.read_c(cpu, offset), 0);
+            machine.gic.write_distributor(cpu, offset, 4, !0);
+            assert_eq!(machine.gic.read_distributor(cpu, offset, 4), 0);
+            machine.gic.write_cpu_interface(cpu, offset, 4, !0);
+            assert_eq!(machine.gic.read_cpu_interface(cpu, offset, 4), 0);
         }
         assert_eq!(machine.lines(cpu), NONE);
     }

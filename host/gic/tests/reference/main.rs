@@ -7,18 +7,18 @@
 mod model;
 mod steps;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use model::Model;
 use proptest::prelude::*;
-use proptest::test_runner::{Config, RngSeed, TestRunner};
+use proptest::test_runner::{Config, RngSeed, TestError, TestRunner};
 use steps::{Reached, Size, Step, Stepper};
 use vtick_gic::Gic;
 
-/// Steps in one run from reset: long enough to nest, short enough that many sizes of GIC are seen.
-const RUN: usize = 250;
+/// Steps in one run from reset at most: long enough to nest, short enough that many sizes of GIC are seen.
+const RUN: usize = 500;
 
-fn steps() -> u32 {
+fn steps() -> usize {
     std::env::var("VTICK_GIC_STEPS").map_or(20_000, |steps| steps.parse().expect("VTICK_GIC_STEPS is a number"))
 }
 
@@ -28,38 +28,57 @@ fn the_gic_agrees_with_the_reference_model_on_random_steps() {
         RngSeed::Random => RngSeed::Fixed(0),
         fixed => fixed,
     };
-    let config = Config {
-        rng_seed,
-        cases: steps().div_ceil(RUN as u32),
-        max_shrink_iters: 20_000,
-        failure_persistence: None,
-        ..Config::default()
-    };
-    let runs = (steps::size(), steps::preamble(), prop::collection::vec(steps::step(), RUN));
-    let reached = RefCell::new(Reached::new());
-    let outcome = TestRunner::new(config).run(&runs, |(size, preamble, run)| {
-        agree(size, preamble.into_iter().chain(run), &reached).map_err(TestCaseError::fail)
-    });
-    if let Err(failure) = outcome {
-        panic!("{failure}");
+    let mut runner = TestRunner::new(Config { rng_seed, max_shrink_iters: 10_000, ..Config::default() });
+    let runs = (steps::size(), steps::preamble(), prop::collection::vec(steps::step(), 0..=RUN));
+    let (taken, reached) = (Cell::new(0), RefCell::new(Reached::new()));
+    while taken.get() < steps() {
+        let run = runs.new_tree(&mut runner).expect("a run");
+        let outcome = runner.run_one(run, |(size, preamble, run)| {
+            taken.set(taken.get() + run.len());
+            let run = [preamble, run].concat();
+            agree(size, &run, &mut reached.borrow_mut()).map_err(TestCaseError::fail)
+        });
+        match outcome {
+            Ok(_) => {}
+            Err(TestError::Fail(_, (size, preamble, run))) => panic!("{}", minimal(size, [preamble, run].concat())),
+            Err(error) => panic!("{error}"),
+        }
     }
     let reached = reached.into_inner();
-    println!("{reached:?}");
+    println!("{} steps; {reached:?}", taken.get());
     for (what, times) in reached {
-        assert!(times >= steps() as usize / 1000, "{what}: only {times} times, so the steps no longer test it");
+        assert!(times >= steps() / 1000, "{what}: only {times} times, so the steps no longer test it");
     }
 }
 
 /// Takes the steps with both; says where they part.
-fn agree(size: Size, steps: impl IntoIterator<Item = Step>, reached: &RefCell<Reached>) -> Result<(), String> {
+fn agree(size: Size, steps: &[Step], reached: &mut Reached) -> Result<(), String> {
     let gic = Gic::new(size.cpus, size.spis).map_err(|error| error.to_string())?;
     let mut stepper = Stepper::new(gic, Model::new(size.cpus, size.spis));
-    for (n, step) in steps.into_iter().enumerate() {
-        stepper.take(&step).map_err(|difference| format!("step {n}, {step:x?}: {difference}"))?;
+    for step in steps {
+        stepper.take(step)?;
     }
     stepper.compare_everything()?;
     for (what, times) in stepper.reached {
-        *reached.borrow_mut().entry(what).or_default() += times;
+        *reached.entry(what).or_default() += times;
     }
     Ok(())
+}
+
+/// proptest has shrunk the run; this leaves out every step that the failure doesn't need, those of the preamble too.
+fn minimal(size: Size, mut run: Vec<Step>) -> String {
+    let differs = |run: &[Step]| agree(size, run, &mut Reached::new()).err();
+    let mut n = run.len();
+    while n > 0 {
+        n -= 1;
+        let step = run.remove(n);
+        if differs(&run).is_none() {
+            run.insert(n, step);
+        }
+    }
+    let mut report = format!("the GIC and the reference model part, with {size:?} (numbers below are hexadecimal):\n");
+    for step in &run {
+        report += &format!("  {step:x?}\n");
+    }
+    report + &differs(&run).unwrap_or_default()
 }

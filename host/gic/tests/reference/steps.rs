@@ -7,6 +7,11 @@ use vtick_gic::Gic;
 
 use crate::model::Model;
 
+const GICC_RPR: u64 = 0x14;
+const GICC_APR: u64 = 0xd0;
+const GICC_NSAPR: u64 = 0xe0;
+const GICC_DIR: u64 = 0x1000;
+
 /// How large a GIC.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Size {
@@ -146,11 +151,20 @@ pub(crate) fn step() -> impl Strategy<Value = Step> {
         3 => (cpu(), ctlr())
             .prop_map(|(cpu, value)| Step::Write { frame: CpuInterface, cpu, offset: 0, len: 4, value }),
         3 => cpu().prop_map(|cpu| Step::Write { frame: CpuInterface, cpu, offset: 4, len: 4, value: 0xff }),
+        3 => (cpu(), prop::sample::select(vec![0x08, 0x1c]), 0..8_u32)
+            .prop_map(|(cpu, offset, value)| Step::Write { frame: CpuInterface, cpu, offset, len: 4, value }),
         2 => (cpu(), prop::sample::select(vec![0xd0, 0xe0]))
             .prop_map(|(cpu, offset)| Step::Write { frame: CpuInterface, cpu, offset, len: 4, value: 0 }),
         20 => (cpu(), prop::bool::weighted(0.2)).prop_map(|(cpu, aliased)| Step::Acknowledge { cpu, aliased }),
         12 => (cpu(), prop::bool::weighted(0.2)).prop_map(|(cpu, aliased)| Step::End { cpu, aliased }),
         6 => cpu().prop_map(|cpu| Step::Deactivate { cpu }),
+        4 => (cpu(), intid(), 0..3_u32).prop_map(|(cpu, intid, source)| Step::Write {
+            frame: CpuInterface,
+            cpu,
+            offset: GICC_DIR,
+            len: 4,
+            value: intid | source << 10,
+        }),
         1 => Just(Step::Restore),
     ]
 }
@@ -177,7 +191,7 @@ pub(crate) fn preamble() -> impl Strategy<Value = Vec<Step>> {
             steps
         },
     );
-    prop_oneof![5 => boot, 1 => Just(vec![])]
+    prop_oneof![1 => Just(vec![]), 5 => boot]
 }
 
 /// How often the steps reached what they are there for, by name.
@@ -276,6 +290,11 @@ impl Stepper {
             }
             Step::Restore => {
                 self.gic = Gic::restore(&self.gic.save()).map_err(|error| error.to_string())?;
+            }
+        }
+        for cpu in 0..self.model.cpus {
+            for register in [GICC_RPR, GICC_APR, GICC_NSAPR] {
+                self.read(Frame::CpuInterface, cpu, register, 4)?;
             }
         }
         self.compare_lines()

@@ -18,8 +18,9 @@ use super::clock::{self, counter};
 use super::kick::Kick;
 use super::log::Log;
 use super::vcpu::Vcpu;
+use super::vgic::{self, Vgic};
 use super::vm::{Vm, bytes_of};
-use super::{Context, Error, affinity, guest, irqchip};
+use super::{Context, Error, affinity, guest};
 use crate::contract::fault::{Behaviour, Injector};
 use crate::contract::{Action, Ending, Event, GuestRecord, Irqchip, Program, Return, Transcript};
 use crate::controller::{Access, Controller};
@@ -122,10 +123,15 @@ fn run_vm(program: &Program, fault: Option<Behaviour>, placement: Placement) -> 
     for id in program.setup.creation_order() {
         created.push((id, vm.fd.create_vcpu(id).call("KVM_CREATE_VCPU")?));
     }
-    let gic = irqchip::create(&vm.fd, program.setup.irqchip)?;
-    if gic.is_none() && program.setup.irqchip != Irqchip::Userspace {
-        return Ok(Transcript::unavailable(program, format!("this host's KVM offers no {}", program.setup.irqchip)));
-    }
+    let gic = match program.setup.irqchip {
+        Irqchip::Userspace => Ok(None),
+        Irqchip::VgicV2 => vgic::create(&vm.fd, Vgic::V2).map(Some),
+        Irqchip::VgicV3 => vgic::create(&vm.fd, Vgic::V3).map(Some),
+    };
+    let gic = match gic {
+        Err(absent @ Error::NoVgic(_)) => return Ok(Transcript::unavailable(program, absent.to_string())),
+        other => other?,
+    };
     let mut vcpus = Vec::new();
     let mut kicks = Vec::new();
     for index in 0..program.setup.vcpus {

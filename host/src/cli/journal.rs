@@ -1,0 +1,118 @@
+//! What a run leaves to its successor, should the host die under it.
+//!
+//! With `--journal`, lines that start with `@` tell on standard output which check is about to run (`@check NAME`) and
+//! what came of it (`@verdict JSON`). Whoever boots the host keeps them, adds `@died WHY`, and hands them to the next
+//! run with `--resume`: it takes over the verdicts, knows which check took the host down, and goes on with the rest.
+
+use std::path::Path;
+
+use anstream::println;
+use serde::{Deserialize, Serialize};
+
+use crate::contract::{Check, Judgement, Verdict};
+
+/// A verdict as it stands in the journal.
+#[derive(Serialize, Deserialize)]
+struct Entry {
+    name: String,
+    #[serde(flatten)]
+    judgement: Judgement,
+}
+
+/// The journal of this run, and what earlier ones left in it.
+#[derive(Default)]
+pub(super) struct Journal {
+    keep: bool,
+    past: Vec<(Entry, Told)>,
+}
+
+/// Whether a verdict has been shown already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Told {
+    /// By the run that came to it.
+    Yes,
+    /// No: that run died of it.
+    No,
+}
+
+impl Journal {
+    /// A journal that is kept or not, after the runs whose lines are in `resume`.
+    pub(super) fn open(keep: bool, resume: Option<&Path>) -> anyhow::Result<Journal> {
+        let Some(path) = resume else { return Ok(Journal { keep, past: Vec::new() }) };
+        let text = std::fs::read_to_string(path).map_err(|e| anyhow::anyhow!("--resume {}: {e}", path.display()))?;
+        let past = parse(&text).map_err(|e| anyhow::anyhow!("--resume {}: {e}", path.display()))?;
+        Ok(Journal { keep, past })
+    }
+
+    /// Whether this run goes on where another ended.
+    pub(super) fn resumes(&self) -> bool {
+        !self.past.is_empty()
+    }
+
+    /// What an earlier run found out about a check.
+    pub(super) fn past(&self, check: &Check) -> Option<(Judgement, Told)> {
+        let found = self.past.iter().find(|(entry, _)| entry.name == check.name);
+        found.map(|(entry, told)| (entry.judgement.clone(), *told))
+    }
+
+    /// A check is about to run.
+    pub(super) fn begin(&self, check: &Check) {
+        if self.keep {
+            println!("@check {}", check.name);
+        }
+    }
+
+    /// It has a verdict.
+    pub(super) fn end(&self, check: &Check, judgement: &Judgement) {
+        if self.keep {
+            let entry = Entry { name: check.name.to_owned(), judgement: judgement.clone() };
+            println!("@verdict {}", serde_json::to_string(&entry).expect("two strings and a word"));
+        }
+    }
+}
+
+fn parse(text: &str) -> Result<Vec<(Entry, Told)>, String> {
+    let mut past: Vec<(Entry, Told)> = Vec::new();
+    let mut running = None;
+    for line in text.lines() {
+        match line.split_once(' ') {
+            Some(("@check", name)) => running = Some(name.to_owned()),
+            Some(("@verdict", json)) => {
+                running = None;
+                let entry: Entry = serde_json::from_str(json).map_err(|e| e.to_string())?;
+                // A verdict that a later run told in place of the one that died of it.
+                past.retain(|(earlier, _)| earlier.name != entry.name);
+                past.push((entry, Told::Yes));
+            }
+            Some(("@died", why)) => {
+                let name = running.take().ok_or("a run died, but not of a check")?;
+                let judgement =
+                    Judgement { verdict: Verdict::Violated, reason: format!("it took the host down with it: {why}") };
+                past.push((Entry { name, judgement }, Told::No));
+            }
+            _ => return Err(format!("no line of a journal: {line}")),
+        }
+    }
+    Ok(past)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_check_under_way_when_the_host_died_is_the_one_to_blame() {
+        let text = "@check first\n@verdict {\"name\":\"first\",\"verdict\":\"held\",\"reason\":\"seen\"}\n\
+                    @check second\n@died it was silent for 60 s\n";
+        let past = parse(text).unwrap();
+        let seen: Vec<_> = past.iter().map(|(e, told)| (e.name.as_str(), e.judgement.verdict, *told)).collect();
+        assert_eq!(seen, [("first", Verdict::Held, Told::Yes), ("second", Verdict::Violated, Told::No)]);
+        assert_eq!(past[1].0.judgement.reason, "it took the host down with it: it was silent for 60 s");
+    }
+
+    #[test]
+    fn a_death_between_two_checks_is_nobodys_and_says_so() {
+        assert!(parse("@died of nothing\n").is_err());
+        assert!(parse("something else\n").is_err());
+    }
+}

@@ -1,0 +1,26 @@
+//! The two system calls of the hot path, without the C library: its `ioctl` is variadic and keeps errno, which costs
+//! more instructions than all that the runner does between two calls.
+
+use std::arch::asm;
+use std::os::fd::RawFd;
+
+/// KVM_RUN: `_IO(KVMIO, 0x80)`.
+pub(super) const KVM_RUN: u64 = 0xae80;
+/// KVM_IRQ_LINE: `_IOW(KVMIO, 0x61, struct kvm_irq_level)`, which is 8 bytes.
+pub(super) const KVM_IRQ_LINE: u64 = 0x4008_ae61;
+
+/// ioctl(2). Returns what the kernel does: a negative errno on failure.
+///
+/// # Safety
+/// `argument` is what `request` takes on `fd`.
+#[inline(always)]
+pub(super) unsafe fn ioctl(fd: RawFd, request: u64, argument: u64) -> i64 {
+    let result: i64;
+    // SAFETY: a system call as [Linux, arch/arm64: number in x8, arguments from x0] has it, which changes x0 and memory
+    // alone.
+    unsafe {
+        asm!("svc #0", in("x8") libc::SYS_ioctl, inlateout("x0") i64::from(fd) => result, in("x1") request,
+            in("x2") argument, options(nostack));
+    }
+    result
+}

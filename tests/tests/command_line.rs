@@ -1,0 +1,70 @@
+//! What is refused before anything long begins: one clear line each, and status 2. Nothing here boots or fetches.
+
+use std::fs;
+
+use vtick_tests::xtask;
+
+/// A file of `len` zero bytes with `patches` put in, in a folder that goes with the returned guard.
+fn file(len: usize, patches: &[(usize, &[u8])]) -> (tempfile::TempDir, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("Image");
+    let mut bytes = vec![0; len];
+    for (offset, patch) in patches {
+        bytes[*offset..offset + patch.len()].copy_from_slice(patch);
+    }
+    fs::write(&path, bytes).unwrap();
+    let path = path.display().to_string();
+    (folder, path)
+}
+
+#[test]
+fn checks_are_listed_and_explained_without_a_host() {
+    let list = xtask(&["test", "--list"]);
+    assert_eq!(list.status, Some(0), "{}", list.all());
+    assert!(list.stdout.lines().count() >= 10, "{}", list.stdout);
+
+    let explained = xtask(&["test", "--explain", "wfi-wakes-on-the-vtimer-with-interrupts-masked"]);
+    assert_eq!(explained.status, Some(0), "{}", explained.all());
+    for part in ["claim", "clause   C11", "source", "catches", "WFI"] {
+        assert!(explained.stdout.contains(part), "no {part} in\n{}", explained.stdout);
+    }
+}
+
+#[test]
+fn an_unknown_check_is_answered_with_near_ones() {
+    let line = xtask(&["test", "wfi-wakes-on-the-vtimr-with-interrupts-masked"]);
+    let line = line.error_line();
+    assert!(line.starts_with("there is no check wfi-wakes-on-the-vtimr"), "{line}");
+    assert!(line.contains("near are: wfi-wakes-on-the-vtimer-with-interrupts-masked"), "{line}");
+}
+
+#[test]
+fn an_unknown_scenario_is_refused() {
+    let line = xtask(&["bench", "no-such-thing"]);
+    assert!(line.error_line().starts_with("there is no scenario no-such-thing"), "{}", line.all());
+}
+
+#[test]
+fn an_output_that_cannot_be_written_is_refused_before_the_work() {
+    let line = xtask(&["bench", "--output", "no/such/folder/record.json"]);
+    assert!(line.error_line().contains("no/such/folder/record.json"), "{}", line.all());
+}
+
+#[test]
+fn a_kernel_that_is_no_arm64_image_is_refused_and_told_apart() {
+    let (_guard, nothing) = file(4096, &[]);
+    let (_guard2, x86) = file(4096, &[(0x1fe, &[0x55, 0xaa]), (0x202, b"HdrS")]);
+    for (kernel, due) in
+        [(nothing.as_str(), "no arm64 kernel Image"), (x86.as_str(), "x86"), ("no/such/Image", "No such file")]
+    {
+        let ran = xtask(&["test", "--kernel", kernel]);
+        assert!(ran.error_line().contains(due), "{due} was due\n{}", ran.all());
+    }
+}
+
+#[cfg(not(target_arch = "aarch64"))]
+#[test]
+fn a_native_run_on_another_machine_is_refused() {
+    let ran = xtask(&["test", "--host", "native"]);
+    assert!(ran.error_line().contains("arm64"), "{}", ran.all());
+}
