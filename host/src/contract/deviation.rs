@@ -43,6 +43,13 @@ pub const DEVIATIONS: &[Deviation] = &[
         why: "before 6.12 nothing traps the GICv3's system registers in a VM without an in-kernel GIC",
     },
     Deviation {
+        check: "gic-system-registers-are-undefined",
+        from: Some((6, 12)),
+        until: None,
+        on: |host| host.gic.contains("no vGIC"),
+        why: "where KVM has no vGIC, nobody sets the traps of the GICv3's system registers",
+    },
+    Deviation {
         check: "re-init-after-a-failed-run-makes-the-host-warn-of-nothing",
         from: Some((6, 1)),
         until: Some((6, 2)),

@@ -52,13 +52,18 @@ pub fn check(check: &CheckRecord, with_timeline: bool) {
     }
 }
 
-/// An injected fault's line: how many checks caught it, and which of those that must did not.
-pub fn fault(name: &str, caught: usize, missed: &[(&str, Judgement)]) {
-    let held = missed.iter().any(|(_, judgement)| judgement.verdict == Verdict::Held);
-    let verdict = if held || caught == 0 { "missed".red().bold().to_string() } else { "caught".green().to_string() };
-    println!("{verdict}  {name} ({caught} check{})", if caught == 1 { "" } else { "s" });
-    for (check, judgement) in missed {
-        println!("          {}: {check}: {}", judgement.verdict, judgement.reason);
+/// An injected fault's line, by what the checks that must catch it came to, and those that did not.
+pub fn fault(name: &str, results: &[(&str, Judgement)]) {
+    let count = |verdict| results.iter().filter(|(_, judgement)| judgement.verdict == verdict).count();
+    let caught = count(Verdict::Violated);
+    let verdict = match (count(Verdict::Held), caught) {
+        (0, 0) => format!("{:<13}", "not exercised").yellow().to_string(),
+        (0, _) => format!("{:<13}", "caught").green().to_string(),
+        _ => format!("{:<13}", "missed").red().bold().to_string(),
+    };
+    println!("{verdict} {name} ({caught} of {} checks)", results.len());
+    for (check, judgement) in results.iter().filter(|(_, judgement)| judgement.verdict != Verdict::Violated) {
+        println!("              {}: {check}: {}", judgement.verdict, judgement.reason);
     }
 }
 

@@ -80,8 +80,10 @@ fn reaches_vcpu_1(p: &mut Program, irq: u32) -> Judge {
 
 fn wakes_no_other(p: &mut Program) -> Judge {
     p.stop_after(p.us(10_000));
+    p.ask(Action::Meet);
     let asleep = p.wfi();
     let (raised, ran_on) = p.on_vcpu(1, |p| {
+        p.ask(Action::Meet);
         // Time for the other to fall asleep, and then to wake.
         p.ask(Action::Stay { ticks: p.us(1000) });
         let (_, raised) = p.ask(Action::Line { vcpu: 1, line: Line::Irq, level: true });

@@ -11,7 +11,7 @@ use super::program::{Irqchip, TimerRegister};
 use crate::exit::Exit;
 use crate::lines::{Levels, Line};
 
-pub use table::{FAULTS, Fault, NOT_INJECTABLE};
+pub use table::{Fault, NOT_INJECTABLE, faults};
 
 /// What is wrong with the kernel that an [`Injector`] plays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,6 +70,7 @@ pub enum Behaviour {
     HostWarns,
     NeighbourTimerMasked,
     PmuFlagIsEnough,
+    RaisedLineReturns,
 }
 
 /// What becomes of a return of KVM_RUN.
@@ -235,6 +236,9 @@ impl Injector {
             Line::Fiq => &mut state.fiq,
         };
         let changed = std::mem::replace(driven, level) != level;
+        if self.behaviour == Behaviour::RaisedLineReturns && level && changed {
+            state.fakes = 1;
+        }
         let calls = match self.behaviour {
             Behaviour::LineUpIgnored if level => vec![],
             Behaviour::LineDownIgnored if !level => vec![],

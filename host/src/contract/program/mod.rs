@@ -2,12 +2,13 @@
 //! runs in.
 
 use vtick_abi::layout::{MAILBOX_BASE, MAX_VCPUS};
-use vtick_abi::litmus::{self as abi, Header, NO_HANDLER, Op, code, daif, sysreg};
+use vtick_abi::litmus::{Op, code, daif, sysreg};
 use vtick_abi::mailbox;
 
 use crate::lines::Routing;
 
 mod action;
+mod encode;
 mod render;
 mod setup;
 mod value;
@@ -320,76 +321,12 @@ impl Program {
         self.into_register(step, register);
         step
     }
-
-    // As it is run ------------------------------------------------------------------------------------------------
-
-    /// The actions before the guest starts that must succeed; otherwise the program is not run.
-    pub fn is_required(&self, action: ActionRef) -> bool {
-        self.required.contains(&action.0)
-    }
-
-    /// The actions, by [`ActionRef`].
-    pub fn actions(&self) -> &[Action] {
-        &self.actions
-    }
-
-    /// The actions to be done before the guest starts.
-    pub fn actions_before(&self) -> impl Iterator<Item = ActionRef> {
-        self.before.iter().map(|&index| ActionRef(index))
-    }
-
-    /// The program as the guest reads it: header and operations.
-    pub fn encode(&self) -> (Header, Vec<Op>) {
-        let starts = self.block_starts();
-        let mut ops = Vec::new();
-        for (block, &start) in self.blocks.iter().zip(&starts) {
-            ops.extend(block.ops.iter().map(|op| {
-                let jump = if op.code == code::LOOP { u64::from(start) } else { 0 };
-                Op { extra: op.extra + jump, ..*op }
-            }));
-            ops.push(Op { code: code::END, ..Op::default() });
-        }
-        assert!(ops.len() <= abi::MAX_OPS, "{} operations; a program holds {}", ops.len(), abi::MAX_OPS);
-        let start = |block: Option<usize>| block.map_or(NO_HANDLER, |block| starts[block]);
-        let header = Header {
-            ops: ops.len() as u32,
-            reserved: 0,
-            entry: self.main.map(start),
-            irq: self.irq.map(start),
-            fiq: self.fiq.map(start),
-            flags: [0; abi::FLAGS],
-        };
-        (header, ops)
-    }
-
-    /// Whether the guest writes CNTP_CTL: the physical timer takes down some hosts.
-    pub fn uses_ptimer(&self) -> bool {
-        let writes = |op: &Op| op.code == code::WRITE && op.what == sysreg::CNTP_CTL && op.value & 1 == 1;
-        self.blocks.iter().flat_map(|block| &block.ops).any(writes)
-    }
-
-    /// Where each block starts in the encoded program. Each has one operation more than was written: its end.
-    pub(super) fn block_starts(&self) -> Vec<u32> {
-        let lengths = self.blocks.iter().map(|block| block.ops.len() as u32 + 1);
-        lengths
-            .scan(0, |next, length| {
-                let start = *next;
-                *next += length;
-                Some(start)
-            })
-            .collect()
-    }
-
-    /// The step an operation of the encoded program is.
-    pub fn step(&self, op: u32) -> Step {
-        let starts = self.block_starts();
-        let block = starts.partition_point(|&start| start <= op) - 1;
-        Step { block: block as u32, index: op - starts[block] }
-    }
 }
 
 #[cfg(test)]
 mod tests {
+    use vtick_abi::litmus::NO_HANDLER;
+
     use super::*;
     use crate::lines::Line;
 

@@ -153,7 +153,7 @@ impl Run {
         let due = arrived.next_multiple_of(self.kicks.len());
         self.meeting.1.notify_all();
         let waited = self.meeting.1.wait_timeout_while(arrived, MEETING_PATIENCE, |arrived| *arrived < due);
-        let (_guard, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+        let timeout = waited.unwrap_or_else(PoisonError::into_inner).1;
         if timeout.timed_out() { -i64::from(libc::ETIMEDOUT) } else { 0 }
     }
 }
