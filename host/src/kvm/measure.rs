@@ -64,7 +64,9 @@ struct Run {
 }
 
 /// One vCPU's thread, as long as it runs.
-type Thread = JoinHandle<(Result<Ending, Error>, Measurement)>;
+type Thread = JoinHandle<Ended>;
+/// What it brings back.
+type Ended = (Result<Ending, Error>, Measurement);
 
 /// Measures `scenario` with `irqchip`.
 pub(super) fn measure(scenario: &Scenario, irqchip: Irqchip, plant: u64) -> Result<Measurement, MeasureError> {
@@ -143,7 +145,7 @@ fn start(run: &Arc<Run>, scenario: &Scenario, vcpus: Vec<Vcpu>) -> Result<Vec<Th
 }
 
 /// Waits for the vCPUs' threads to end. Those that hand over no samples for too long are stopped.
-fn watch(run: &Run, threads: Vec<Thread>, config: &Config) -> Result<Vec<(Result<Ending, Error>, Measurement)>, Error> {
+fn watch(run: &Run, threads: Vec<Thread>, config: &Config) -> Result<Vec<Ended>, Error> {
     let batch = BATCH * (4 * config.delay.max(config.period) + clock::cntfrq() / 5_000);
     let patience = clock::duration(batch * threads.len() as u64 + 2 * clock::cntfrq());
     let mut stops = 0;
