@@ -13,6 +13,8 @@ Commands:
   test     run the project's own tests, then the contract checks on the default kernel; with --kernel or any other
            selection, the contract checks alone
   bench    measure timer-interrupt latency
+  compare  compare two records: cargo xtask compare A B, each a file or a name given to --save
+  report   show records again: cargo xtask report A... [--html FILE]
   run      run any command in the emulated host: cargo xtask run [OPTIONS] -- vtick test
   build    build the static runner and print where it is (--output FILE copies it there), to be taken to a board
   guest    show the guest: cargo xtask guest objdump|size|nm [ARGUMENTS FOR THE TOOL]
@@ -23,6 +25,7 @@ Options of test, bench and run:
   --kernel KERNEL    debian:VERSION, debian:SUITE or the path of an arm64 Image; may be repeated [debian:6.12]
   --host HOST        auto, native or emulated [auto: native on arm64 with /dev/kvm]
   --output FILE      write the record of the run there (JSON); with several kernels, one file each
+  --save NAME        (bench) keep the record under this name, for compare and report
   --mode MODE        vhe, nvhe or protected: how the emulated host uses virtualisation [the kernel's choice]
   --host-gic GIC     2, 3 or none: the emulated host's interrupt controller; none can't be virtualised [3]
   --host-cpus N      CPUs of the emulated host [1]
@@ -55,6 +58,7 @@ pub(crate) struct Options {
     pub(crate) kernels: Vec<String>,
     pub(crate) host: Host,
     pub(crate) output: Option<PathBuf>,
+    pub(crate) save: Option<String>,
     pub(crate) machine: Machine,
     pub(crate) timeout: Duration,
     pub(crate) silence: Duration,
@@ -73,6 +77,7 @@ impl Default for Options {
             kernels: Vec::new(),
             host: Host::Auto,
             output: None,
+            save: None,
             machine: Machine::default(),
             timeout: Duration::from_secs(600),
             silence: Duration::from_secs(60),
@@ -104,6 +109,7 @@ impl Options {
                 "--kernel" => options.kernels.push(value()?),
                 "--host" => options.host = choice(name, &value()?, &HOSTS)?,
                 "--output" => options.output = Some(value()?.into()),
+                "--save" => options.save = Some(saved_name(value()?)?),
                 "--mode" => options.machine.mode = Some(choice(name, &value()?, &MODES)?),
                 "--host-gic" => options.machine.gic = choice(name, &value()?, &GICS)?,
                 "--host-cpus" => options.machine.cpus = number(name, &value()?, 1..=64)?,
@@ -140,6 +146,12 @@ impl Options {
 const HOSTS: [(&str, Host); 3] = [("auto", Host::Auto), ("native", Host::Native), ("emulated", Host::Emulated)];
 const MODES: [(&str, Mode); 3] = [("vhe", Mode::Vhe), ("nvhe", Mode::Nvhe), ("protected", Mode::Protected)];
 const GICS: [(&str, Gic); 3] = [("2", Gic::V2), ("3", Gic::V3), ("none", Gic::NotVirtual)];
+
+/// A name that can be a file's.
+fn saved_name(name: String) -> Result<String, String> {
+    let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || "._-+".contains(c)) && !name.starts_with('.');
+    if plain { Ok(name) } else { Err(format!("--save {name}: a name is letters, digits, and . _ - +")) }
+}
 
 fn choice<T: Copy>(name: &str, value: &str, choices: &[(&str, T)]) -> Result<T, String> {
     let found = choices.iter().find(|(word, _)| *word == value).map(|(_, choice)| *choice);

@@ -62,6 +62,7 @@ fn run(command: &str, options: &Options) -> Result<i32> {
         "test" => vtick::test(&cache, options),
         "bench" => vtick::bench(&cache, options),
         "run" => vtick::run(&cache, options),
+        "compare" | "report" => vtick::view(&cache, command, options),
         "build" => artifacts::deliver(&artifacts::programs(&toolchain()?)?, options.output.as_deref()).map(|()| 0),
         "guest" => match options.forwarded.split_first() {
             Some((tool, arguments)) => artifacts::show_guest(&toolchain()?, tool, arguments),

@@ -43,14 +43,43 @@ pub(crate) fn test(cache: &Cache, options: &Options) -> Result<i32> {
 
 /// `cargo xtask bench`.
 pub(crate) fn bench(cache: &Cache, options: &Options) -> Result<i32> {
-    match refused("bench", options)? {
-        Some(status) => Ok(status),
-        None => check("bench", cache, options),
+    let mut options = options.clone();
+    if let Some(name) = &options.save {
+        if options.output.is_some() {
+            bail!("--save and --output both say where the record goes: give one of them");
+        }
+        let place = saved(cache, name);
+        fs::create_dir_all(place.parent().unwrap_or(Path::new(".")))?;
+        options.output = Some(place);
     }
+    match refused("bench", &options)? {
+        Some(status) => Ok(status),
+        None => check("bench", cache, &options),
+    }
+}
+
+/// Where a record that was given a name is kept.
+fn saved(cache: &Cache, name: &str) -> PathBuf {
+    cache.path(&format!("records/{name}.json"))
+}
+
+/// `cargo xtask compare` and `cargo xtask report`: what the runner makes of records, which takes no host. A record is
+/// given as a file or by the name it was saved under.
+pub(crate) fn view(cache: &Cache, command: &str, options: &Options) -> Result<i32> {
+    let record = |argument: &String| match saved(cache, argument) {
+        place if !Path::new(argument).exists() && place.exists() => place.into_os_string(),
+        _ => argument.into(),
+    };
+    let vtick = artifacts::vtick_of_this_machine()?;
+    let status = run_in_view(Command::new(vtick).arg(command).args(options.forwarded.iter().map(record)))?;
+    Ok(status.code().unwrap_or(CANNOT_RUN))
 }
 
 /// Whatever can be known to be wrong is said before the long work. `Some` is the status to end with.
 fn refused(command: &str, options: &Options) -> Result<Option<i32>> {
+    if command == "test" && options.save.is_some() {
+        bail!("--save keeps measurements: it belongs to `cargo xtask bench`");
+    }
     if !options.with.is_empty() || !options.fetch.is_empty() {
         bail!("--with and --fetch belong to `cargo xtask run`");
     }

@@ -10,9 +10,13 @@ use crate::report::{Record, latency, terminal};
 
 #[derive(clap::Args)]
 pub(super) struct BenchArgs {
-    /// Run the scenarios with this name, or with this in their name; all if none is given.
+    /// Run the scenarios with this name, or with this in their name; the plain ones if none is given: one vCPU with
+    /// nothing beside it, a one-shot timer or an MMIO access.
     #[arg(value_name = "SCENARIO")]
     names: Vec<String>,
+    /// Run all scenarios.
+    #[arg(long, conflicts_with = "names")]
+    all: bool,
     /// The guest's interrupt controller; can be repeated.
     #[arg(long, value_name = "CHIP", value_delimiter = ',', default_value = "user")]
     irqchip: Vec<Irqchip>,
@@ -41,6 +45,9 @@ pub(super) fn run(args: &BenchArgs) -> anyhow::Result<Done> {
     if args.list {
         chosen.iter().for_each(|scenario| println!("{:<20} {}", scenario.name, scenario.what));
         return Ok(Done::Said);
+    }
+    if args.names.is_empty() && !args.all {
+        chosen.retain(Scenario::is_plain);
     }
     if let Some(interrupts) = args.interrupts {
         chosen.iter_mut().for_each(|scenario| scenario.interrupts = interrupts);
