@@ -121,15 +121,21 @@ fn check(command: &str, cache: &Cache, options: &Options) -> Result<i32> {
     }
     let (kernels, programs) = prepare(cache, options)?;
     let mut worst = 0;
-    for (kernel, output) in kernels.iter().zip(outputs(options)?.into_iter().map(Some).chain(std::iter::repeat(None))) {
+    let scratch = tempfile::tempdir()?;
+    let mut asked = outputs(options)?.into_iter();
+    let mut records = Vec::new();
+    for (index, kernel) in kernels.iter().enumerate() {
+        let output = asked.next().unwrap_or_else(|| scratch.path().join(format!("{index}.json")));
         if kernels.len() > 1 {
             println!("== {}", kernel.name);
         }
         match survive(options, &programs, kernel, &argv) {
             Ok((status, files)) => {
                 worst = worst.max(status);
-                if let Some(output) = output {
+                // A run that was refused has said why, and left none.
+                if status != CANNOT_RUN {
                     keep(&files, &output)?;
+                    records.push(output);
                 }
             }
             // The other kernels are still worth their answer; this one was none.
@@ -139,6 +145,10 @@ fn check(command: &str, cache: &Cache, options: &Options) -> Result<i32> {
             }
             Err(error) => return Err(error),
         }
+    }
+    if command == "bench" && records.len() > 1 {
+        let vtick = artifacts::vtick_of_this_machine()?;
+        run_in_view(Command::new(vtick).args(["report", "--side-by-side"]).args(&records))?;
     }
     Ok(worst)
 }

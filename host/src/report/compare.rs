@@ -116,8 +116,8 @@ pub fn compare(before: &Measured, after: &Measured) -> Result<Comparison, Compar
             comparison.missing.push(format!("{} on {}", a.scenario.name, a.irqchip));
             continue;
         };
-        for (figure, part, x) in figures(a) {
-            let Some((_, _, y)) = figures(b).into_iter().find(|(name, ..)| *name == figure) else { continue };
+        for (figure, part, x) in named_figures(a) {
+            let Some((_, _, y)) = named_figures(b).into_iter().find(|(name, ..)| *name == figure) else { continue };
             let in_unit = |p50, of: &Measured| of.host.in_unit(p50);
             comparison.differences.push(Difference {
                 scenario: a.scenario.name.to_string(),
@@ -145,7 +145,7 @@ fn per_interrupt(outcome: &Outcome) -> f64 {
 }
 
 /// All figures of a measurement: name, whether it is a part of another, distribution.
-fn figures(outcome: &Outcome) -> Vec<(&'static str, bool, &Summary)> {
+pub(super) fn named_figures(outcome: &Outcome) -> Vec<(&'static str, bool, &Summary)> {
     let totals = [("deadline to handler", &outcome.deadline_to_handler), ("whole", &outcome.whole)];
     let totals = totals.into_iter().filter_map(|(name, summary)| Some((name, false, summary.as_ref()?)));
     let hops = outcome.hops.iter().map(|hop| (hop.hop.label(), true, &hop.ticks));

@@ -3,6 +3,7 @@
 use anstream::println;
 use owo_colors::OwoColorize;
 
+use super::compare::named_figures;
 use super::figures::{percent, signed, sparkline, thousands};
 use super::record::{Host, Measured};
 use crate::latency::{Fitness, Irqchip, Ledger, Outcome, Summary};
@@ -135,14 +136,15 @@ pub fn side_by_side(records: &[Measured]) {
     println!("  {:<30}{:<21}{heads}", "", "");
     for outcome in &first.latency {
         let same = |o: &&Outcome| o.scenario.name == outcome.scenario.name && o.irqchip == outcome.irqchip;
-        for (name, of) in [("deadline to handler", latency as fn(&Outcome) -> Option<u64>), ("whole", whole)] {
-            let Some(base) = of(outcome).map(|ticks| first.host.in_unit(ticks)) else { continue };
+        for (name, part, summary) in named_figures(outcome) {
+            let base = first.host.in_unit(summary.p50);
             let cells = others.iter().map(|record| {
-                let found = record.latency.iter().find(same).and_then(of).map(|ticks| record.host.in_unit(ticks));
-                let cell = found.map(|ticks| format!("{} {:>+7.1} %", thousands(ticks), percent(base, ticks)));
+                let found = record.latency.iter().find(same).map(named_figures).into_iter().flatten();
+                let ticks = found.filter(|(other, ..)| *other == name).map(|(.., s)| record.host.in_unit(s.p50)).next();
+                let cell = ticks.map(|ticks| format!("{} {:>+7.1} %", thousands(ticks), percent(base, ticks)));
                 format!("{:>26}", cell.unwrap_or_else(|| "-".to_owned()))
             });
-            let label = format!("{} on {}", outcome.scenario.name, outcome.irqchip);
+            let label = if part { String::new() } else { format!("{} on {}", outcome.scenario.name, outcome.irqchip) };
             println!("  {label:<30}{name:<21}{:>26}{}", thousands(base), cells.collect::<String>());
         }
     }
