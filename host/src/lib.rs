@@ -11,4 +11,5 @@ pub mod image;
 pub mod kvm;
 pub mod latency;
 pub mod lines;
+pub mod machine;
 pub mod report;
