@@ -13,3 +13,4 @@ pub mod latency;
 pub mod lines;
 pub mod machine;
 pub mod report;
+pub mod trace;
