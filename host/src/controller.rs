@@ -1,7 +1,7 @@
 //! From levels to lines: the one place where a change of `device_irq_level` becomes a GIC input, and a GIC output a
 //! CPU line.
 //!
-//! Every vCPU's thread calls in here after each return of KVM_RUN. The GIC's lock is held for the update alone, never
+//! Every vCPU's thread calls in here after each return of KVM_RUN, and devices' threads when their outputs move. The GIC's lock is held for the update alone, never
 //! over a system call; before it is released, the outputs that moved are copied to `wanted`. A second lock per vCPU keeps
 //! the order of its KVM_IRQ_LINE calls: whoever holds it looks the wanted level up again, and whoever moved it comes for
 //! the lock after that, so the last call always says what the GIC says.
@@ -54,7 +54,8 @@ impl Access {
 pub struct Controller {
     routing: Routing,
     gic: Mutex<Gic>,
-    /// The GIC's outputs, a vCPU each ([`encode`]): written with `gic` locked, so that they need not be asked for again.
+    /// Where each vCPU's lines belong ([`encode`]): the GIC's outputs, written with `gic` locked, so that they need not
+    /// be asked for again; or the wire's, written by the vCPU's own thread.
     wanted: [AtomicU8; MAX_VCPUS],
     driven: [Mutex<Lines>; MAX_VCPUS],
 }
@@ -88,38 +89,50 @@ impl Controller {
                     *seen = levels;
                 }
                 let value = access.map_or(0, |access| apply(&mut gic, cpu, access));
-                let moved = gic.take_changed();
-                for_each_bit(moved, |cpu| self.wanted[cpu].store(encode(gic.output(cpu)), Ordering::Release));
-                (u64::from(value), moved)
+                (u64::from(value), self.publish(&mut gic))
             }
             Routing::Wire if changed != 0 => {
                 *seen = levels;
+                let irq = levels != Levels::NONE;
+                self.wanted[cpu].store(encode(Lines { irq, fiq: false }), Ordering::Release);
                 (0, 1 << cpu)
             }
             _ => (0, 0),
         }
     }
 
-    /// Brings the lines of `cpus` (a bit each) to where they belong: `drive(cpu, line, level)` for each that is not
-    /// there. `levels` are those of the calling vCPU, `cpu`.
+    /// Drives the input of SPI `intid` (32 and above), on any thread. Returns the CPUs whose lines are to be
+    /// [`settled`](Controller::settle). Where no GIC takes it, nothing happens.
+    ///
+    /// A device that several threads use calls this with its own lock held, so that its levels arrive in their order,
+    /// and settles after it has released that lock: settling makes system calls.
+    pub fn set_spi(&self, intid: u32, level: bool) -> u8 {
+        if self.routing != Routing::Gic {
+            return 0;
+        }
+        let mut gic = lock(&self.gic);
+        gic.set_spi(intid, level);
+        self.publish(&mut gic)
+    }
+
+    /// Copies the GIC's outputs that moved to `wanted`, while the GIC is locked. Returns whose they are.
     #[inline(always)]
-    pub fn settle<E>(
-        &self,
-        cpus: u8,
-        cpu: usize,
-        levels: Levels,
-        mut drive: impl FnMut(usize, Line, bool) -> Result<(), E>,
-    ) -> Result<(), E> {
+    fn publish(&self, gic: &mut Gic) -> u8 {
+        let moved = gic.take_changed();
+        for_each_bit(moved, |cpu| self.wanted[cpu].store(encode(gic.output(cpu)), Ordering::Release));
+        moved
+    }
+
+    /// Brings the lines of `cpus` (a bit each) to where they belong: `drive(cpu, line, level)` for each that is not
+    /// there.
+    #[inline(always)]
+    pub fn settle<E>(&self, cpus: u8, mut drive: impl FnMut(usize, Line, bool) -> Result<(), E>) -> Result<(), E> {
         let mut left = cpus;
         while left != 0 {
             let target = left.trailing_zeros() as usize % MAX_VCPUS;
             left &= left - 1;
             let mut driven = lock(&self.driven[target]);
-            let wanted = match self.routing {
-                Routing::Gic => decode(self.wanted[target].load(Ordering::Acquire)),
-                Routing::Wire => Lines { irq: target == cpu && levels != Levels::NONE, fiq: false },
-                Routing::Ignore => *driven,
-            };
+            let wanted = decode(self.wanted[target].load(Ordering::Acquire));
             if wanted.irq != driven.irq {
                 driven.irq = wanted.irq;
                 drive(target, Line::Irq, wanted.irq)?;
@@ -203,7 +216,7 @@ mod tests {
         fn exit(&mut self, levels: Levels, access: Option<Access>) -> u64 {
             let (value, changed) = self.controller.update(0, &mut self.seen, levels, access);
             let calls = &mut self.calls;
-            let settled = self.controller.settle::<()>(changed, 0, levels, |cpu, line, level| {
+            let settled = self.controller.settle::<()>(changed, |cpu, line, level| {
                 calls.push((cpu, line, level));
                 Ok(())
             });
@@ -261,7 +274,7 @@ mod tests {
                 calls.push((line, level));
                 Ok::<(), ()>(())
             };
-            controller.settle(changed, 0, levels, drive).unwrap();
+            controller.settle(changed, drive).unwrap();
         }
         assert_eq!(calls, [(Line::Irq, true), (Line::Irq, false)]);
     }
@@ -283,7 +296,35 @@ mod tests {
             calls.push((cpu, line, level));
             Ok::<(), ()>(())
         };
-        controller.settle(changed, 0, Levels::NONE, drive).unwrap();
+        controller.settle(changed, drive).unwrap();
         assert_eq!(calls, [(1, Line::Irq, true)]);
+    }
+
+    #[test]
+    fn an_spi_drives_the_line_of_its_target_and_only_when_that_moves() {
+        let controller = Controller::new(2, Routing::Gic);
+        let mut seen = Levels::NONE;
+        let mut calls = Vec::new();
+        // SPI 40 goes to CPU 1.
+        let enabled = [(GICD_BASE, 1), (GICD_BASE + 0x104, 1 << 8), (GICD_BASE + 0x828, 0b10)];
+        for (address, value) in enabled.into_iter().chain([(GICC_BASE + 4, 0xff), (GICC_BASE, 1)]) {
+            controller.update(1, &mut seen, Levels::NONE, Access::at(address, 4, Some(value)));
+        }
+        for (intid, level) in [(40, true), (40, true), (41, true), (40, false), (1020, true), (27, true)] {
+            let moved = controller.set_spi(intid, level);
+            let drive = |cpu, line, level| {
+                calls.push((cpu, line, level));
+                Ok::<(), ()>(())
+            };
+            controller.settle(moved, drive).unwrap();
+        }
+        assert_eq!(calls, [(1, Line::Irq, true), (1, Line::Irq, false)]);
+    }
+
+    #[test]
+    fn an_spi_goes_nowhere_where_there_is_no_gic() {
+        for routing in [Routing::Wire, Routing::Ignore] {
+            assert_eq!(Controller::new(1, routing).set_spi(32, true), 0, "{routing:?}");
+        }
     }
 }

@@ -35,7 +35,7 @@ impl Irqchip for User<'_> {
         };
         let (answer, changed) = self.controller.update(self.cpu, &mut self.seen, levels, access);
         if changed != 0 {
-            self.controller.settle(changed, self.cpu, levels, |cpu, line, level| {
+            self.controller.settle(changed, |cpu, line, level| {
                 *lines += 1;
                 vm.irq_line(cpu, line, level)
             })?;

@@ -285,7 +285,7 @@ impl Run {
                 _ => None,
             };
             let (answer, changed) = self.controller.update(index, &mut seen, levels, access);
-            self.controller.settle(changed, index, levels, |target, line, level| {
+            self.controller.settle(changed, |target, line, level| {
                 self.line(target, line, level, false)?;
                 events.push(Event::Line { at: counter(), vcpu: target, line, level });
                 Ok::<(), Error>(())
