@@ -183,7 +183,7 @@ fn apply(gic: &mut Gic, cpu: usize, access: Access) -> u32 {
 }
 
 /// A lock that another thread's panic does not take away: what it guards is valid after every statement.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

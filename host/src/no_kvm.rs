@@ -1,6 +1,6 @@
 //! What stands in for `kvm` on anything but arm64 Linux: there is no way to get a [`Kvm`] here, and so nothing to run.
 
-use crate::contract::fault::Behaviour;
+use crate::contract::fault::Fault;
 use crate::contract::{Program, Transcript};
 use crate::latency::{Irqchip, Measurement, Scenario};
 use crate::report::Host;
@@ -28,7 +28,7 @@ impl Kvm {
     }
 
     /// See `kvm`.
-    pub fn run(&self, _: &Program, _: Option<Behaviour>) -> Result<Transcript, Error> {
+    pub fn run(&self, _: &Program, _: Option<Fault>) -> Result<Transcript, Error> {
         match *self {}
     }
 

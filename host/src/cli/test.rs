@@ -8,8 +8,8 @@ use owo_colors::OwoColorize;
 use super::journal::{Journal, Told};
 use super::select::select;
 use super::{Done, Output, RunArgs};
-use crate::contract::fault::{Fault, faults};
-use crate::contract::{self, Check, Clause, Verdict, checks};
+use crate::contract::fault::{Described, FAULTS};
+use crate::contract::{self, Check, Clause, FailsOn, Verdict, checks};
 use crate::kvm::Kvm;
 use crate::report::{CheckRecord, Record, terminal};
 
@@ -61,7 +61,7 @@ pub(super) fn run(args: &TestArgs) -> anyhow::Result<Done> {
         return Ok(Done::Said);
     }
     if args.inject.as_deref() == Some("list") {
-        faults().for_each(|fault| println!("{:<28} {}", fault.name, fault.what));
+        FAULTS.iter().for_each(|fault| println!("{:<28} {}", fault.name, fault.what));
         return Ok(Done::Said);
     }
     let mut chosen = select("check", checks::all(), |check| check.name, &args.names)?;
@@ -77,10 +77,10 @@ pub(super) fn run(args: &TestArgs) -> anyhow::Result<Done> {
     }
     let injected = match args.inject.as_deref() {
         None => Vec::new(),
-        Some("all") => faults().collect(),
+        Some("all") => FAULTS.iter().collect(),
         Some(name) => {
             let name = name.to_owned();
-            select("fault", faults(), |fault| fault.name, std::slice::from_ref(&name))?
+            select("fault", FAULTS.iter(), |fault| fault.name, std::slice::from_ref(&name))?
         }
     };
     let output = Output::open(args.run.output.as_deref())?;
@@ -96,10 +96,18 @@ pub(super) fn run(args: &TestArgs) -> anyhow::Result<Done> {
 
 fn explain(check: &Check) {
     println!("{}", check.name.bold());
-    println!("  claim    {}", check.claim);
+    println!("  must see {}", check.claim);
     println!("  clause   {} ({}): {}", check.clause, check.clause.title(), check.clause.text());
     println!("  source   {}", check.clause.source());
     println!("  catches  {}", check.catches);
+    match check.fails_on {
+        FailsOn::Faults(faults) => {
+            for fault in FAULTS.iter().filter(|described| faults.contains(&described.fault)) {
+                println!("  fails on {}: {}", fault.name, fault.what);
+            }
+        }
+        FailsOn::KernelsAlone(reason) => println!("  fails on no fault that can be injected: {reason}"),
+    }
     for deviation in contract::DEVIATIONS.iter().filter(|deviation| deviation.check == check.name) {
         println!("  deviates {}: {}", deviation.range(), deviation.why);
     }
@@ -111,7 +119,7 @@ fn explain(check: &Check) {
 fn run_checks(
     mut chosen: Vec<&'static Check>,
     args: &TestArgs,
-    fault: Option<&Fault>,
+    fault: Option<&Described>,
     mut output: Output,
 ) -> anyhow::Result<Done> {
     let journal = Journal::open(args.journal, args.resume.as_deref())?;
@@ -138,7 +146,7 @@ fn run_checks(
         }
         journal.begin(check);
         let mut result =
-            contract::run(check, &record.host, |program| kvm.run(program, fault.map(|fault| fault.behaviour)))?;
+            contract::run(check, &record.host, |program| kvm.run(program, fault.map(|fault| fault.fault)))?;
         if fault.is_some() {
             // Deviations are of kernels as they are.
             result.expected = None;
@@ -155,7 +163,7 @@ fn run_checks(
 }
 
 /// Injects each fault, and sees that the checks that must catch it do.
-fn catch_faults(injected: &[&Fault]) -> anyhow::Result<Done> {
+fn catch_faults(injected: &[&Described]) -> anyhow::Result<Done> {
     let kvm = Kvm::open()?;
     let host = kvm.describe();
     terminal::host(&host);
@@ -163,8 +171,8 @@ fn catch_faults(injected: &[&Fault]) -> anyhow::Result<Done> {
     let (mut missed, mut untried) = (0, 0);
     for fault in injected {
         let mut results = Vec::new();
-        for check in checks::all().filter(|check| fault.caught_by.contains(&check.name)) {
-            let result = contract::run(check, &host, |program| kvm.run(program, Some(fault.behaviour)))?;
+        for check in checks::all().filter(|check| check.must_catch(fault.fault)) {
+            let result = contract::run(check, &host, |program| kvm.run(program, Some(fault.fault)))?;
             results.push((check.name, result.judgement));
         }
         let has = |verdict| results.iter().any(|(_, judgement)| judgement.verdict == verdict);

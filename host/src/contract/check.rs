@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Clause, Program, Transcript};
+use super::{Clause, Fault, Program, Transcript};
 use crate::report::{CheckRecord, Host};
 
 /// A named claim about KVM: a program for the guest, and what its transcript must show.
@@ -15,8 +15,18 @@ pub struct Check {
     pub claim: &'static str,
     /// The kind of fault it would catch.
     pub catches: &'static str,
+    /// What shows that it can fail.
+    pub fails_on: FailsOn,
     /// Writes the program and returns what judges its transcript.
     pub program: fn(&mut Program) -> Judge,
+}
+
+/// What shows that a check can fail.
+pub enum FailsOn {
+    /// Each of these, injected, must turn it violated.
+    Faults(&'static [Fault]),
+    /// Nothing that can be injected: only a kernel can have such a fault, for this reason.
+    KernelsAlone(&'static str),
 }
 
 /// What judges a transcript.
@@ -104,6 +114,11 @@ impl Check {
         let mut program = Program::new(cntfrq);
         let judge = (self.program)(&mut program);
         (program, judge)
+    }
+
+    /// Whether it must turn violated where this fault is injected.
+    pub fn must_catch(&self, fault: Fault) -> bool {
+        matches!(self.fails_on, FailsOn::Faults(faults) if faults.contains(&fault))
     }
 
     /// Whether the check may take this host down with it. Where KVM on a VHE CPU has no vGIC, the handler of the timers'

@@ -14,9 +14,12 @@ mod program;
 mod transcript;
 
 pub use cause::Cause;
-pub use check::{Check, Judge, Judged, Judgement, Unheld, Verdict, disturbed, judge, not_exercised, run, violated};
+pub use check::{
+    Check, FailsOn, Judge, Judged, Judgement, Unheld, Verdict, disturbed, judge, not_exercised, run, violated,
+};
 pub use clause::Clause;
 pub use deviation::{DEVIATIONS, Deviation, expected};
 pub use diagnosis::diagnose;
+pub use fault::Fault;
 pub use program::{Action, ActionRef, Irqchip, Program, Setup, Step, TimerRegister, Value};
 pub use transcript::{Ending, Event, GuestRecord, Return, Stopped, Transcript};

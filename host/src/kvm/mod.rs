@@ -20,7 +20,7 @@ mod vm;
 
 pub use measure::MeasureError;
 
-use crate::contract::fault::Behaviour;
+use crate::contract::fault::Fault;
 use crate::contract::{Program, Transcript};
 use crate::latency::{Irqchip, Measurement, Scenario};
 use crate::report::Host;
@@ -79,7 +79,7 @@ impl Kvm {
     }
 
     /// Runs a litmus program in a VM of its own, to its end or to its limit, on the kernel as it is or behind a fault.
-    pub fn run(&self, program: &Program, fault: Option<Behaviour>) -> Result<Transcript, Error> {
+    pub fn run(&self, program: &Program, fault: Option<Fault>) -> Result<Transcript, Error> {
         litmus::run(program, fault)
     }
 

@@ -1,7 +1,7 @@
 //! C1: the capability and its version.
 
 use super::common::{PTIMER, VTIMER};
-use crate::contract::{Action, Check, Clause, Judge, Program, judge, violated};
+use crate::contract::{Action, Check, Clause, FailsOn, Fault, Judge, Program, judge, violated};
 
 /// KVM_CAP_ARM_USER_IRQ (include/uapi/linux/kvm.h).
 const KVM_CAP_ARM_USER_IRQ: u32 = 144;
@@ -12,6 +12,7 @@ pub(super) const CHECKS: &[Check] = &[
         clause: Clause::C1,
         claim: "KVM_CHECK_EXTENSION(KVM_CAP_ARM_USER_IRQ) on the VM is at least 1.",
         catches: "A kernel that reports levels without saying so, or that says so as 0.",
+        fails_on: FailsOn::Faults(&[Fault::CapabilityAbsent]),
         program: |p| capability(p, Action::CheckExtension { capability: KVM_CAP_ARM_USER_IRQ }),
     },
     Check {
@@ -19,6 +20,7 @@ pub(super) const CHECKS: &[Check] = &[
         clause: Clause::C1,
         claim: "KVM_CHECK_EXTENSION(KVM_CAP_ARM_USER_IRQ) on /dev/kvm is at least 1, before there is a VM.",
         catches: "A capability that can be asked of a VM alone: userspace decides before it makes one.",
+        fails_on: FailsOn::Faults(&[Fault::CapabilityAbsent]),
         program: |p| capability(p, Action::CheckSystemExtension { capability: KVM_CAP_ARM_USER_IRQ }),
     },
     Check {
@@ -26,6 +28,7 @@ pub(super) const CHECKS: &[Check] = &[
         clause: Clause::C1,
         claim: "Version 1 of the capability means vtimer, ptimer and PMU: no other bit of the level field is ever set.",
         catches: "A new device in the field without a new version, or rubbish in its upper bits.",
+        fails_on: FailsOn::Faults(&[Fault::UnknownBit]),
         program: no_bit_beyond,
     },
 ];

@@ -3,7 +3,7 @@
 use vtick_abi::litmus::{kind, sysreg};
 
 use super::common::{VTIMER, value_at};
-use crate::contract::{Action, Check, Clause, Irqchip, Judge, Program, Step, judge, violated};
+use crate::contract::{Action, Check, Clause, FailsOn, Fault, Irqchip, Judge, Program, Step, judge, violated};
 use crate::lines::Levels;
 
 pub(super) const CHECKS: &[Check] = &[
@@ -12,6 +12,7 @@ pub(super) const CHECKS: &[Check] = &[
         clause: Clause::C2,
         claim: "In a VM with an in-kernel GICv3 an expired vtimer shows in the timer's registers and never in the field.",
         catches: "Levels reported for a VM whose interrupts the kernel delivers: userspace would deliver them again.",
+        fails_on: FailsOn::Faults(&[Fault::LevelHighFromTheStart, Fault::LevelInVgicVm]),
         program: |p| vgic_vm_shows_no_level(p, Irqchip::VgicV3),
     },
     Check {
@@ -19,6 +20,7 @@ pub(super) const CHECKS: &[Check] = &[
         clause: Clause::C2,
         claim: "In a VM with an in-kernel GICv2 an expired vtimer shows in the timer's registers and never in the field.",
         catches: "Levels reported for a VM whose interrupts the kernel delivers: userspace would deliver them again.",
+        fails_on: FailsOn::Faults(&[Fault::LevelHighFromTheStart, Fault::LevelInVgicVm]),
         program: |p| vgic_vm_shows_no_level(p, Irqchip::VgicV2),
     },
     Check {
@@ -26,6 +28,7 @@ pub(super) const CHECKS: &[Check] = &[
         clause: Clause::C2,
         claim: "KVM_IRQ_LINE of type CPU fails with ENXIO in a VM with an in-kernel GICv3.",
         catches: "Two owners of one line: userspace's level and the vGIC's in HCR_EL2.VI.",
+        fails_on: FailsOn::Faults(&[Fault::BadLineAccepted]),
         program: |p| cpu_line_is_refused(p, Irqchip::VgicV3),
     },
     Check {
@@ -33,6 +36,7 @@ pub(super) const CHECKS: &[Check] = &[
         clause: Clause::C2,
         claim: "KVM_IRQ_LINE of type CPU fails with ENXIO in a VM with an in-kernel GICv2.",
         catches: "Two owners of one line: userspace's level and the vGIC's in HCR_EL2.VI.",
+        fails_on: FailsOn::Faults(&[Fault::BadLineAccepted]),
         program: |p| cpu_line_is_refused(p, Irqchip::VgicV2),
     },
     Check {
@@ -40,6 +44,9 @@ pub(super) const CHECKS: &[Check] = &[
         clause: Clause::C2,
         claim: "ICC_IAR1_EL1, ICC_PMR_EL1 and ICC_IGRPEN1_EL1 are UNDEFINED in a VM without an in-kernel GIC.",
         catches: "GICv3 system registers left usable in such a VM (commit da888524c393).",
+        fails_on: FailsOn::KernelsAlone(
+            "Whether an instruction is UNDEFINED is decided in the guest, where no layer of the runner's comes.",
+        ),
         program: |p| {
             undefined(p, |p| {
                 vec![p.read(sysreg::ICC_IAR1), p.write(sysreg::ICC_PMR, 0xff), p.write(sysreg::ICC_IGRPEN1, 1)]
@@ -51,6 +58,9 @@ pub(super) const CHECKS: &[Check] = &[
         clause: Clause::C2,
         claim: "ICC_SRE_EL1 is UNDEFINED in a VM without an in-kernel GIC.",
         catches: "A guest that takes the GICv3 it sees there for one that works.",
+        fails_on: FailsOn::KernelsAlone(
+            "Whether an instruction is UNDEFINED is decided in the guest; and all kernels deviate.",
+        ),
         program: |p| undefined(p, |p| vec![p.read(sysreg::ICC_SRE)]),
     },
 ];

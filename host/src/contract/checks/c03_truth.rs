@@ -3,7 +3,9 @@
 use vtick_abi::litmus::sysreg;
 
 use super::common::{BOTH, PTIMER, VTIMER, levels_at, low_before, short};
-use crate::contract::{Action, Check, Clause, Judge, Judged, Program, Step, Value, disturbed, judge, violated};
+use crate::contract::{
+    Action, Check, Clause, FailsOn, Fault, Judge, Judged, Program, Step, Value, disturbed, judge, violated,
+};
 use crate::exit::Exit;
 use crate::lines::Levels;
 
@@ -13,6 +15,7 @@ pub(super) const CHECKS: &[Check] = &[
         clause: Clause::C3,
         claim: "An MMIO read exit shows the vtimer high after its deadline and low before.",
         catches: "Levels refreshed on EINTR exits alone; a level lost on the MMIO path.",
+        fails_on: FailsOn::Faults(&[Fault::LevelNeverSet, Fault::LevelLostOnMmioRead]),
         program: |p| mmio_exit_carries_the_level(p, Program::mmio_read),
     },
     Check {
@@ -20,6 +23,7 @@ pub(super) const CHECKS: &[Check] = &[
         clause: Clause::C3,
         claim: "An MMIO write exit shows the vtimer high after its deadline and low before.",
         catches: "Levels refreshed on EINTR exits alone; a level lost on the MMIO path.",
+        fails_on: FailsOn::Faults(&[Fault::LevelLostOnMmioWrite]),
         program: |p| mmio_exit_carries_the_level(p, Program::mmio_write),
     },
     Check {
@@ -27,6 +31,7 @@ pub(super) const CHECKS: &[Check] = &[
         clause: Clause::C3,
         claim: "A return forced by a signal shows the level that is asserted and was reported before.",
         catches: "A level dropped, or not refreshed, when KVM_RUN ends for a signal.",
+        fails_on: FailsOn::Faults(&[Fault::LevelIsAPulse, Fault::LevelLostOnSignal]),
         program: signal_exit_carries_the_level,
     },
     Check {
@@ -34,6 +39,7 @@ pub(super) const CHECKS: &[Check] = &[
         clause: Clause::C3,
         claim: "With the vtimer expired and the ptimer armed for later, the vtimer's bit alone is set.",
         catches: "Bits swapped or both set for one timer.",
+        fails_on: FailsOn::Faults(&[Fault::BitsSwapped]),
         program: vtimer_level_says_nothing_of_the_ptimer,
     },
     Check {
@@ -41,6 +47,7 @@ pub(super) const CHECKS: &[Check] = &[
         clause: Clause::C3,
         claim: "With the ptimer expired and the vtimer armed for later, the ptimer's bit alone is set.",
         catches: "Bits swapped or both set for one timer.",
+        fails_on: FailsOn::Faults(&[Fault::PtimerNeverSet, Fault::BitsSwapped]),
         program: ptimer_level_says_nothing_of_the_vtimer,
     },
     Check {
@@ -48,6 +55,7 @@ pub(super) const CHECKS: &[Check] = &[
         clause: Clause::C3,
         claim: "With both timers expired both bits are set, on MMIO reads and on MMIO writes.",
         catches: "One timer's level hiding the other's.",
+        fails_on: FailsOn::Faults(&[Fault::PtimerNeverSet, Fault::LevelLostOnMmioRead, Fault::LevelLostOnMmioWrite]),
         program: both_timers_show_at_once,
     },
     Check {
@@ -55,6 +63,7 @@ pub(super) const CHECKS: &[Check] = &[
         clause: Clause::C3,
         claim: "No return of KVM_RUN shows a level before a guest has armed a timer.",
         catches: "A field that starts with rubbish, or a reset value of the timer taken for an assertion.",
+        fails_on: FailsOn::Faults(&[Fault::LevelHighFromTheStart]),
         program: first_return_shows_no_level,
     },
     Check {
@@ -62,6 +71,7 @@ pub(super) const CHECKS: &[Check] = &[
         clause: Clause::C3,
         claim: "An asserted level shows on each of a hundred MMIO exits in a row, and on none after its fall.",
         catches: "A level reported once, as if it were an edge.",
+        fails_on: FailsOn::Faults(&[Fault::LevelIsAPulse]),
         program: level_shows_on_every_exit,
     },
     Check {
@@ -69,6 +79,7 @@ pub(super) const CHECKS: &[Check] = &[
         clause: Clause::C3,
         claim: "The KVM_EXIT_SYSTEM_EVENT of PSCI SYSTEM_OFF shows the level that is asserted.",
         catches: "A field that is refreshed for MMIO and signals alone.",
+        fails_on: FailsOn::Faults(&[Fault::LevelLostOnSystemEvent]),
         program: |p| system_event_carries_the_level(p, 0x8400_0008),
     },
     Check {
@@ -76,6 +87,7 @@ pub(super) const CHECKS: &[Check] = &[
         clause: Clause::C3,
         claim: "The KVM_EXIT_SYSTEM_EVENT of PSCI SYSTEM_RESET shows the level that is asserted.",
         catches: "A field that is refreshed for MMIO and signals alone.",
+        fails_on: FailsOn::Faults(&[Fault::LevelLostOnSystemEvent]),
         program: |p| system_event_carries_the_level(p, 0x8400_0009),
     },
     Check {
@@ -83,6 +95,7 @@ pub(super) const CHECKS: &[Check] = &[
         clause: Clause::C3,
         claim: "KVM_RUN with immediate_exit set returns EINTR before the guest runs, with no level invented.",
         catches: "immediate_exit ignored: userspace cannot look at the levels without running the guest.",
+        fails_on: FailsOn::Faults(&[Fault::ImmediateExitIgnored]),
         program: immediate_exit_runs_no_guest_code,
     },
     Check {
@@ -90,6 +103,7 @@ pub(super) const CHECKS: &[Check] = &[
         clause: Clause::C3,
         claim: "A return forced by immediate_exit shows a level that rose while userspace had the vCPU.",
         catches: "The field left as the return before had it.",
+        fails_on: FailsOn::KernelsAlone("All kernels deviate: it is violated without a fault."),
         program: immediate_exit_carries_the_level,
     },
     Check {
@@ -97,6 +111,7 @@ pub(super) const CHECKS: &[Check] = &[
         clause: Clause::C3,
         claim: "While one vCPU's vtimer is asserted, no return of another vCPU shows a level.",
         catches: "Levels kept per VM, or reported on the vCPU that happens to be there.",
+        fails_on: FailsOn::Faults(&[Fault::LevelOnEveryVcpu]),
         program: level_of_one_vcpu,
     },
 ];

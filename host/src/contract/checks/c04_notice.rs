@@ -1,7 +1,7 @@
 //! C4: a level change makes KVM_RUN return before guest code runs on.
 
 use super::common::{BOTH, PTIMER, Timer, VTIMER, levels_at, low_before, short};
-use crate::contract::{Action, Check, Clause, Judge, Program, Value, judge, violated};
+use crate::contract::{Action, Check, Clause, FailsOn, Fault, Judge, Program, Value, judge, violated};
 use crate::lines::Levels;
 
 pub(super) const CHECKS: &[Check] = &[
@@ -10,6 +10,7 @@ pub(super) const CHECKS: &[Check] = &[
         clause: Clause::C4,
         claim: "When the vtimer expires under a spinning guest, KVM_RUN returns with its level high.",
         catches: "No exit on a rising level: the interrupt waits for whatever exits next.",
+        fails_on: FailsOn::Faults(&[Fault::LevelNeverSet, Fault::LevelLate, Fault::NoReturnOnRise]),
         program: rising_level_ends_kvm_run,
     },
     Check {
@@ -17,6 +18,7 @@ pub(super) const CHECKS: &[Check] = &[
         clause: Clause::C4,
         claim: "The return comes at the deadline, not before it, and not only when the guest exits by itself.",
         catches: "A notice that is early, or late by an exit.",
+        fails_on: FailsOn::Faults(&[Fault::LevelNeverSet]),
         program: rising_level_is_on_time,
     },
     Check {
@@ -25,6 +27,7 @@ pub(super) const CHECKS: &[Check] = &[
         claim: "After the guest turns an expired vtimer off, the next VM exit, even one that the kernel handles by \
                 itself, returns to userspace with the level low.",
         catches: "No exit on a falling level: userspace keeps the line up, and the guest takes the interrupt again.",
+        fails_on: FailsOn::Faults(&[Fault::LevelStuckHigh, Fault::NoReturnOnFall]),
         program: |p| falling_level_is_noticed(p, VTIMER),
     },
     Check {
@@ -32,6 +35,7 @@ pub(super) const CHECKS: &[Check] = &[
         clause: Clause::C4,
         claim: "When the physical timer expires under a spinning guest, KVM_RUN returns with its level high.",
         catches: "A ptimer that is emulated but never armed, or whose output is not reported.",
+        fails_on: FailsOn::Faults(&[Fault::PtimerNeverSet]),
         program: ptimer_rising_level_ends_kvm_run,
     },
     Check {
@@ -40,6 +44,7 @@ pub(super) const CHECKS: &[Check] = &[
         claim: "After the guest turns an expired ptimer off, the next VM exit, even one that the kernel handles by \
                 itself, returns to userspace with the level low.",
         catches: "No exit on a falling level: userspace keeps the line up, and the guest takes the interrupt again.",
+        fails_on: FailsOn::Faults(&[Fault::LevelStuckHigh, Fault::NoReturnOnFall]),
         program: |p| falling_level_is_noticed(p, PTIMER),
     },
     Check {
@@ -48,6 +53,7 @@ pub(super) const CHECKS: &[Check] = &[
         claim: "When the vtimer expires while userspace has the vCPU, the next KVM_RUN returns its level before guest \
                 code runs.",
         catches: "A change that is looked for behind guest code alone.",
+        fails_on: FailsOn::Faults(&[Fault::NoReturnOnRise]),
         program: rises_in_userspace,
     },
     Check {
@@ -55,6 +61,7 @@ pub(super) const CHECKS: &[Check] = &[
         clause: Clause::C4,
         claim: "With both timers asserted, turning the vtimer off makes KVM_RUN return with the ptimer's level alone.",
         catches: "A notice for 'any level' instead of for each.",
+        fails_on: FailsOn::Faults(&[Fault::FallOfOneHidden, Fault::NoReturnOnFall]),
         program: fall_of_one,
     },
     Check {
@@ -63,6 +70,7 @@ pub(super) const CHECKS: &[Check] = &[
         claim: "With the vtimer asserted and told, the ptimer's expiry under a spinning guest makes KVM_RUN return with \
                 both levels.",
         catches: "A notice for 'any level' instead of for each.",
+        fails_on: FailsOn::Faults(&[Fault::PtimerNeverSet, Fault::RiseOfSecondMissed]),
         program: rise_of_a_second,
     },
     Check {
@@ -70,6 +78,7 @@ pub(super) const CHECKS: &[Check] = &[
         clause: Clause::C4,
         claim: "A vtimer that is turned off and armed again is noticed at every deadline, not at the first alone.",
         catches: "State that outlives the first interrupt: a level taken as told, a timer left masked.",
+        fails_on: FailsOn::Faults(&[Fault::LevelNeverSet]),
         program: each_deadline_is_noticed,
     },
 ];

@@ -3,7 +3,7 @@
 use vtick_abi::mailbox::SCRATCH_VALUE;
 
 use super::common::{PTIMER, Timer, VTIMER, levels_at, short};
-use crate::contract::{Check, Clause, Judge, Program, Step, judge, violated};
+use crate::contract::{Check, Clause, FailsOn, Fault, Judge, Program, Step, judge, violated};
 use crate::exit::Exit;
 use crate::lines::Levels;
 
@@ -14,6 +14,7 @@ pub(super) const CHECKS: &[Check] = &[
         claim: "After an asserted vtimer is set to the far future, the next MMIO exit shows its level low, and no exit \
                 of its own is spent on the change.",
         catches: "A stale level on the MMIO exit that follows rearming; an extra exit for every falling level.",
+        fails_on: FailsOn::Faults(&[Fault::LevelStuckHigh]),
         program: |p| falling_level_rides(p, VTIMER, Program::mmio_read),
     },
     Check {
@@ -22,6 +23,7 @@ pub(super) const CHECKS: &[Check] = &[
         claim: "After an asserted vtimer is set to the far future, the next MMIO write shows its level low, and no exit \
                 of its own is spent on the change.",
         catches: "A stale level on the MMIO exit that follows rearming; an extra exit for every falling level.",
+        fails_on: FailsOn::Faults(&[Fault::LevelStuckHigh]),
         program: |p| falling_level_rides(p, VTIMER, Program::mmio_write),
     },
     Check {
@@ -30,6 +32,7 @@ pub(super) const CHECKS: &[Check] = &[
         claim: "After an asserted ptimer is set to the far future, the next MMIO exit shows its level low, and its \
                 output is not seen high again.",
         catches: "A stale level of an emulated timer.",
+        fails_on: FailsOn::Faults(&[Fault::PtimerNeverSet, Fault::LevelStuckHigh]),
         program: ptimer_falls,
     },
     Check {
@@ -38,6 +41,7 @@ pub(super) const CHECKS: &[Check] = &[
         claim: "While the vtimer expires between a hundred MMIO reads, every read gets its answer, and the level rises \
                 once and stays.",
         catches: "An MMIO answer lost, or an access done twice, when a notice comes in between.",
+        fails_on: FailsOn::Faults(&[Fault::LevelIsAPulse, Fault::ReturnsWithoutReason]),
         program: reads_around_a_deadline,
     },
 ];

@@ -3,7 +3,7 @@
 use vtick_abi::litmus::sysreg;
 
 use super::common::{PTIMER, Timer, VTIMER, levels_at, quiet_between, short};
-use crate::contract::{Action, Check, Clause, Judge, Program, Value, judge, violated};
+use crate::contract::{Action, Check, Clause, FailsOn, Fault, Judge, Program, Value, judge, violated};
 use crate::lines::{Levels, Line};
 
 pub(super) const CHECKS: &[Check] = &[
@@ -13,6 +13,7 @@ pub(super) const CHECKS: &[Check] = &[
         claim: "A vtimer level that stays high and that userspace ignores ends KVM_RUN once, and the guest makes \
                 progress.",
         catches: "An exit storm while a level is high: userspace that predates the mode would live-lock.",
+        fails_on: FailsOn::Faults(&[Fault::NoReturnOnRise, Fault::StormWhileHigh]),
         program: |p| ignored_level_makes_no_stream_of_exits(p, VTIMER),
     },
     Check {
@@ -20,6 +21,7 @@ pub(super) const CHECKS: &[Check] = &[
         clause: Clause::C6,
         claim: "A vtimer that expires with IMASK set changes no level and ends no KVM_RUN.",
         catches: "IMASK forgotten in the output; an exit for the hardware interrupt instead of the level.",
+        fails_on: FailsOn::Faults(&[Fault::KickedAllTheTime]),
         program: masked_timer_makes_no_exit,
     },
     Check {
@@ -28,6 +30,7 @@ pub(super) const CHECKS: &[Check] = &[
         claim: "A ptimer level that stays high and that userspace ignores ends KVM_RUN once, and the guest makes \
                 progress.",
         catches: "Endless physical-timer interrupts (commit b4a1583abc83).",
+        fails_on: FailsOn::Faults(&[Fault::NoReturnOnRise, Fault::StormWhileHigh]),
         program: |p| ignored_level_makes_no_stream_of_exits(p, PTIMER),
     },
     Check {
@@ -35,6 +38,7 @@ pub(super) const CHECKS: &[Check] = &[
         clause: Clause::C6,
         claim: "A vtimer whose deadline passes with ENABLE clear changes no level and ends no KVM_RUN.",
         catches: "ENABLE forgotten in the output.",
+        fails_on: FailsOn::Faults(&[Fault::EnableIgnored]),
         program: disabled_timer_makes_no_exit,
     },
     Check {
@@ -42,6 +46,7 @@ pub(super) const CHECKS: &[Check] = &[
         clause: Clause::C6,
         claim: "A guest that spins with no timer armed and no line raised makes no return of KVM_RUN.",
         catches: "Returns for the host's own interrupts.",
+        fails_on: FailsOn::Faults(&[Fault::KickedAllTheTime]),
         program: guest_without_timers,
     },
     Check {
@@ -49,6 +54,7 @@ pub(super) const CHECKS: &[Check] = &[
         clause: Clause::C6,
         claim: "A line that userspace has raised and that the guest has masked ends no KVM_RUN.",
         catches: "A pending interrupt taken for a reason to return.",
+        fails_on: FailsOn::Faults(&[Fault::RaisedLineReturns]),
         program: raised_line_makes_no_exit,
     },
     Check {
@@ -56,6 +62,7 @@ pub(super) const CHECKS: &[Check] = &[
         clause: Clause::C6,
         claim: "While a level stays high and is ignored, fifty MMIO accesses make exactly fifty returns.",
         catches: "A notice repeated at every entry.",
+        fails_on: FailsOn::Faults(&[Fault::StormWhileHigh, Fault::ReturnsWithoutReason]),
         program: one_exit_per_access,
     },
 ];

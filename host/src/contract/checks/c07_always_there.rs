@@ -1,7 +1,7 @@
 //! C7: the field is valid whatever kvm_valid_regs and kvm_dirty_regs say.
 
 use super::common::{VTIMER, levels_at};
-use crate::contract::{Action, Check, Clause, Judge, Program, judge};
+use crate::contract::{Action, Check, Clause, FailsOn, Fault, Judge, Program, judge};
 use crate::lines::Levels;
 
 pub(super) const CHECKS: &[Check] = &[
@@ -10,6 +10,7 @@ pub(super) const CHECKS: &[Check] = &[
         clause: Clause::C7,
         claim: "With kvm_valid_regs and kvm_dirty_regs zero the field shows the level's rise and its fall.",
         catches: "A field that has to be asked for.",
+        fails_on: FailsOn::Faults(&[Fault::FieldNeedsValidRegs]),
         program: |p| field_is_valid(p, 0),
     },
     Check {
@@ -18,6 +19,7 @@ pub(super) const CHECKS: &[Check] = &[
         claim: "With all bits of kvm_valid_regs and kvm_dirty_regs set, the field shows the level's rise and its fall, \
                 and KVM_RUN succeeds.",
         catches: "A field taken from userspace because it is called dirty; KVM_RUN refused.",
+        fails_on: FailsOn::Faults(&[Fault::FieldClearedByDirtyRegs]),
         program: |p| field_is_valid(p, u64::MAX),
     },
 ];

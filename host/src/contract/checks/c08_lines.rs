@@ -4,7 +4,7 @@ use vtick_abi::litmus::{kind, sysreg};
 
 use super::common::quiet_between;
 use crate::contract::{
-    Action, Check, Clause, Judge, Program, Step, Transcript, Unheld, Value, disturbed, judge, violated,
+    Action, Check, Clause, FailsOn, Fault, Judge, Program, Step, Transcript, Unheld, Value, disturbed, judge, violated,
 };
 use crate::lines::Line;
 
@@ -18,6 +18,13 @@ pub(super) const CHECKS: &[Check] = &[
         clause: Clause::C8,
         claim: "ISR_EL1 shows an IRQ, and no FIQ, from the raising of the IRQ line to its lowering.",
         catches: "KVM_IRQ_LINE ignored; a pulse where a level is due; IRQ and FIQ swapped.",
+        fails_on: FailsOn::Faults(&[
+            Fault::LineUpIgnored,
+            Fault::LineDownIgnored,
+            Fault::LinesSwapped,
+            Fault::LineIsAPulse,
+            Fault::LineLostOnReturn,
+        ]),
         program: |p| line_follows_raise_and_lower(p, Line::Irq, ISR_IRQ),
     },
     Check {
@@ -25,6 +32,7 @@ pub(super) const CHECKS: &[Check] = &[
         clause: Clause::C8,
         claim: "ISR_EL1 shows a FIQ, and no IRQ, from the raising of the FIQ line to its lowering.",
         catches: "KVM_IRQ_LINE ignored for FIQ; a pulse where a level is due; IRQ and FIQ swapped.",
+        fails_on: FailsOn::Faults(&[Fault::LineUpIgnored, Fault::FiqIgnored, Fault::LinesSwapped]),
         program: |p| line_follows_raise_and_lower(p, Line::Fiq, ISR_FIQ),
     },
     Check {
@@ -32,6 +40,7 @@ pub(super) const CHECKS: &[Check] = &[
         clause: Clause::C8,
         claim: "A raised IRQ line is taken as an IRQ as soon as the guest unmasks, and not again once it is lowered.",
         catches: "A line that is shown but not delivered, or that outlives its lowering.",
+        fails_on: FailsOn::Faults(&[Fault::LineUpIgnored, Fault::LineDownIgnored]),
         program: |p| raised_line_is_taken(p, Line::Irq),
     },
     Check {
@@ -39,6 +48,7 @@ pub(super) const CHECKS: &[Check] = &[
         clause: Clause::C8,
         claim: "KVM_IRQ_LINE from another thread interrupts a guest that spins without exits.",
         catches: "A line that waits for the vCPU's next exit.",
+        fails_on: FailsOn::Faults(&[Fault::LineUpIgnored, Fault::LineWaitsForExit]),
         program: line_raised_by_another_thread_kicks,
     },
     Check {
@@ -46,6 +56,7 @@ pub(super) const CHECKS: &[Check] = &[
         clause: Clause::C8,
         claim: "KVM_IRQ_LINE for a CPU line that is neither IRQ nor FIQ fails with EINVAL.",
         catches: "Bad ids accepted without a word.",
+        fails_on: FailsOn::Faults(&[Fault::BadLineAccepted]),
         program: |p| refused(p, 2, libc::EINVAL, "CPU line 2"),
     },
     Check {
@@ -53,6 +64,7 @@ pub(super) const CHECKS: &[Check] = &[
         clause: Clause::C8,
         claim: "KVM_IRQ_LINE for a vCPU that was not created fails with EINVAL.",
         catches: "Bad ids accepted without a word, or an access behind the last vCPU.",
+        fails_on: FailsOn::Faults(&[Fault::BadLineAccepted]),
         program: |p| refused(p, 7 << 16, libc::EINVAL, "vCPU 7 of 1"),
     },
     Check {
@@ -60,6 +72,7 @@ pub(super) const CHECKS: &[Check] = &[
         clause: Clause::C8,
         claim: "KVM_IRQ_LINE of type PPI fails with ENXIO in a VM without an in-kernel GIC.",
         catches: "An interrupt for a GIC that is not there.",
+        fails_on: FailsOn::Faults(&[Fault::BadLineAccepted]),
         program: |p| refused(p, 2 << 24 | 27, libc::ENXIO, "a PPI"),
     },
     Check {
@@ -67,6 +80,7 @@ pub(super) const CHECKS: &[Check] = &[
         clause: Clause::C8,
         claim: "KVM_IRQ_LINE of type SPI fails with ENXIO in a VM without an in-kernel GIC.",
         catches: "An interrupt for a GIC that is not there.",
+        fails_on: FailsOn::Faults(&[Fault::BadLineAccepted]),
         program: |p| refused(p, 1 << 24 | 40, libc::ENXIO, "an SPI"),
     },
     Check {
@@ -74,6 +88,7 @@ pub(super) const CHECKS: &[Check] = &[
         clause: Clause::C8,
         claim: "KVM_IRQ_LINE of a type that does not exist fails with EINVAL.",
         catches: "Bad ids accepted without a word.",
+        fails_on: FailsOn::Faults(&[Fault::BadLineAccepted]),
         program: |p| refused(p, 3 << 24, libc::EINVAL, "type 3"),
     },
     Check {
@@ -81,6 +96,7 @@ pub(super) const CHECKS: &[Check] = &[
         clause: Clause::C8,
         claim: "With both lines up, lowering IRQ leaves FIQ, and lowering FIQ leaves IRQ.",
         catches: "Lines cleared together.",
+        fails_on: FailsOn::Faults(&[Fault::LoweringOneLowersBoth]),
         program: lowering_one_leaves_the_other,
     },
     Check {
@@ -88,6 +104,7 @@ pub(super) const CHECKS: &[Check] = &[
         clause: Clause::C8,
         claim: "A raised line is still up after a hundred MMIO exits.",
         catches: "A virtual interrupt that an exit clears.",
+        fails_on: FailsOn::Faults(&[Fault::LineUpIgnored, Fault::LineLostOnReturn]),
         program: stays_up_over_exits,
     },
     Check {
@@ -95,6 +112,7 @@ pub(super) const CHECKS: &[Check] = &[
         clause: Clause::C8,
         claim: "Raising a line that is up ends no KVM_RUN of a running guest and changes nothing.",
         catches: "A kick for every call: an idle controller would keep its guest busy.",
+        fails_on: FailsOn::Faults(&[Fault::LineIsAPulse, Fault::UnchangedLineKicks]),
         program: unchanged_level_is_a_no_op,
     },
     Check {
@@ -102,6 +120,7 @@ pub(super) const CHECKS: &[Check] = &[
         clause: Clause::C8,
         claim: "A raised FIQ line is taken as a FIQ as soon as the guest unmasks, and not again once it is lowered.",
         catches: "FIQ delivered as IRQ, or not at all.",
+        fails_on: FailsOn::Faults(&[Fault::LineUpIgnored, Fault::FiqIgnored]),
         program: |p| raised_line_is_taken(p, Line::Fiq),
     },
     Check {
@@ -109,6 +128,7 @@ pub(super) const CHECKS: &[Check] = &[
         clause: Clause::C8,
         claim: "A line that stays up interrupts again each time its handler returns, and never once it is lowered.",
         catches: "A pulse where a level is due.",
+        fails_on: FailsOn::Faults(&[Fault::LineIsAPulse]),
         program: stays_up_and_interrupts_again,
     },
     Check {
@@ -116,6 +136,7 @@ pub(super) const CHECKS: &[Check] = &[
         clause: Clause::C8,
         claim: "KVM_IRQ_LINE from another thread lowers the line of a guest that spins without exits.",
         catches: "A fall that waits for the vCPU's next exit: the guest takes an interrupt that is gone.",
+        fails_on: FailsOn::Faults(&[Fault::LineDownIgnored, Fault::LineWaitsForExit]),
         program: lowered_by_another_thread,
     },
 ];

@@ -2,7 +2,7 @@
 
 use vtick_abi::litmus::sysreg;
 
-use crate::contract::{Action, Check, Clause, Judge, Program, judge, violated};
+use crate::contract::{Action, Check, Clause, FailsOn, Fault, Judge, Program, judge, violated};
 use crate::lines::Line;
 
 /// ISR_EL1.I (Arm ARM DDI 0487, D24: ISR_EL1).
@@ -14,6 +14,7 @@ pub(super) const CHECKS: &[Check] = &[
         clause: Clause::C9,
         claim: "KVM_IRQ_LINE for vCPU 1 raises its line and not that of vCPU 0.",
         catches: "The vCPU's number ignored, or taken from the calling thread.",
+        fails_on: FailsOn::Faults(&[Fault::LinesOfVcpu0Alone]),
         program: |p| {
             p.vcpu_ids([0, 1], &[0, 1]);
             reaches_vcpu_1(p, 1 << 16)
@@ -25,6 +26,7 @@ pub(super) const CHECKS: &[Check] = &[
         claim: "With vCPU id 1 created before id 0, KVM_IRQ_LINE for vcpu_index 1 reaches the one created second, as \
                 [KVM-API/4.25] says: vcpu_index, not id.",
         catches: "An id taken for an index, or the other way round: userspace raises the line of another vCPU.",
+        fails_on: FailsOn::KernelsAlone("Kernels from 6.7 deviate: it is violated without a fault."),
         program: |p| {
             // The second to be created is id 0: it runs part 1 of the program.
             p.vcpu_ids([1, 0], &[1, 0]);
@@ -36,6 +38,7 @@ pub(super) const CHECKS: &[Check] = &[
         clause: Clause::C9,
         claim: "With 257 vCPUs, KVM_IRQ_LINE with vcpu2_index 1 and vcpu_index 0 reaches vCPU 256 and not vCPU 0.",
         catches: "vcpu2_index ignored: the line of vCPU 0 is raised instead.",
+        fails_on: FailsOn::Faults(&[Fault::Vcpu2IndexIgnored]),
         program: |p| {
             p.vcpu_ids(0..257, &[0, 256]);
             reaches_vcpu_1(p, 1 << 28)
@@ -46,6 +49,7 @@ pub(super) const CHECKS: &[Check] = &[
         clause: Clause::C9,
         claim: "A vCPU asleep in WFI sleeps on while the line of another vCPU is raised and lowered.",
         catches: "A kick to every vCPU, or to the wrong one.",
+        fails_on: FailsOn::Faults(&[Fault::KickedAllTheTime, Fault::LinesOfVcpu0Alone]),
         program: wakes_no_other,
     },
 ];

@@ -3,7 +3,7 @@
 use vtick_abi::litmus::sysreg;
 
 use super::common::{PTIMER, Timer, VTIMER, levels_at, low_before, quiet_between, short, value_at};
-use crate::contract::{Action, Check, Clause, Judge, Program, Unheld, judge, violated};
+use crate::contract::{Action, Check, Clause, FailsOn, Fault, Judge, Program, Unheld, judge, violated};
 use crate::lines::Levels;
 
 pub(super) const CHECKS: &[Check] = &[
@@ -12,6 +12,7 @@ pub(super) const CHECKS: &[Check] = &[
         clause: Clause::C10,
         claim: "A vtimer enabled with CVAL in the past asserts its output at once.",
         catches: "A timer that is armed by its distance to the deadline, and sleeps through a negative one.",
+        fails_on: FailsOn::Faults(&[Fault::LevelNeverSet]),
         program: |p| deadline_in_the_past(p, VTIMER),
     },
     Check {
@@ -19,6 +20,7 @@ pub(super) const CHECKS: &[Check] = &[
         clause: Clause::C10,
         claim: "A ptimer enabled with CVAL in the past asserts its output at once.",
         catches: "An emulated timer that is not looked at when it is armed (commit c9722e42c427).",
+        fails_on: FailsOn::Faults(&[Fault::PtimerNeverSet]),
         program: |p| deadline_in_the_past(p, PTIMER),
     },
     Check {
@@ -26,6 +28,7 @@ pub(super) const CHECKS: &[Check] = &[
         clause: Clause::C10,
         claim: "A vtimer enabled with CVAL at 2^63 - 1 asserts nothing.",
         catches: "A signed comparison, or an overflow in converting the deadline.",
+        fails_on: FailsOn::Faults(&[Fault::LevelHighFromTheStart]),
         program: |p| deadline_far_away(p, VTIMER, u64::MAX >> 1),
     },
     Check {
@@ -33,6 +36,7 @@ pub(super) const CHECKS: &[Check] = &[
         clause: Clause::C10,
         claim: "A ptimer enabled with CVAL at 2^63 - 1 asserts nothing.",
         catches: "A signed comparison, or an overflow in converting the deadline.",
+        fails_on: FailsOn::Faults(&[Fault::LevelHighFromTheStart]),
         program: |p| deadline_far_away(p, PTIMER, u64::MAX >> 1),
     },
     Check {
@@ -40,6 +44,7 @@ pub(super) const CHECKS: &[Check] = &[
         clause: Clause::C10,
         claim: "A vtimer enabled with CVAL at 2^64 - 1 asserts nothing.",
         catches: "A deadline at the maximum taken for one in the past.",
+        fails_on: FailsOn::Faults(&[Fault::LevelHighFromTheStart]),
         program: deadline_at_the_maximum,
     },
     Check {
@@ -47,6 +52,7 @@ pub(super) const CHECKS: &[Check] = &[
         clause: Clause::C10,
         claim: "An expired vtimer asserts its output when IMASK is cleared, and deasserts it when IMASK is set.",
         catches: "An output that depends on the deadline passing, not on the state.",
+        fails_on: FailsOn::Faults(&[Fault::LevelStuckHigh, Fault::ImaskIgnored]),
         program: |p| clearing_imask(p, VTIMER),
     },
     Check {
@@ -54,6 +60,7 @@ pub(super) const CHECKS: &[Check] = &[
         clause: Clause::C10,
         claim: "An expired ptimer asserts its output when IMASK is cleared, and deasserts it when IMASK is set.",
         catches: "An output that depends on the deadline passing, not on the state.",
+        fails_on: FailsOn::Faults(&[Fault::PtimerNeverSet]),
         program: |p| clearing_imask(p, PTIMER),
     },
     Check {
@@ -61,6 +68,7 @@ pub(super) const CHECKS: &[Check] = &[
         clause: Clause::C10,
         claim: "Writing TVAL sets CVAL to the counter plus that, and the vtimer asserts then and not before.",
         catches: "TVAL taken for a deadline, or converted with the wrong counter.",
+        fails_on: FailsOn::Faults(&[Fault::LevelNeverSet]),
         program: |p| tval_from_now(p, VTIMER),
     },
     Check {
@@ -68,6 +76,7 @@ pub(super) const CHECKS: &[Check] = &[
         clause: Clause::C10,
         claim: "Writing TVAL of the ptimer sets CVAL to the counter plus that, and it asserts then and not before.",
         catches: "TVAL taken for a deadline, or converted with the wrong counter.",
+        fails_on: FailsOn::Faults(&[Fault::PtimerNeverSet]),
         program: |p| tval_from_now(p, PTIMER),
     },
     Check {
@@ -75,6 +84,7 @@ pub(super) const CHECKS: &[Check] = &[
         clause: Clause::C10,
         claim: "Writing -1 to the 32 bits of TVAL sets a deadline in the past: the vtimer asserts at once.",
         catches: "TVAL not sign-extended: the deadline lies 2^32 ticks ahead.",
+        fails_on: FailsOn::Faults(&[Fault::LevelNeverSet]),
         program: negative_tval,
     },
     Check {
@@ -82,6 +92,7 @@ pub(super) const CHECKS: &[Check] = &[
         clause: Clause::C10,
         claim: "Setting an asserted vtimer's CVAL ahead deasserts it, and it asserts again at the new deadline.",
         catches: "A timer that has to be disabled in between: the kernel masks it and never looks again.",
+        fails_on: FailsOn::Faults(&[Fault::LevelStuckHigh]),
         program: |p| later_deadline(p, VTIMER),
     },
     Check {
@@ -89,6 +100,7 @@ pub(super) const CHECKS: &[Check] = &[
         clause: Clause::C10,
         claim: "Setting an asserted ptimer's CVAL ahead deasserts it, and it asserts again at the new deadline.",
         catches: "A timer that has to be disabled in between.",
+        fails_on: FailsOn::Faults(&[Fault::PtimerNeverSet]),
         program: |p| later_deadline(p, PTIMER),
     },
     Check {
@@ -96,6 +108,9 @@ pub(super) const CHECKS: &[Check] = &[
         clause: Clause::C10,
         claim: "Two vCPUs that read the counter in turn read values that never go back.",
         catches: "A counter offset per vCPU.",
+        fails_on: FailsOn::KernelsAlone(
+            "An offset of one vCPU's own cannot be had from outside: kernels set it for the whole VM.",
+        ),
         program: one_counter,
     },
     Check {
@@ -104,6 +119,7 @@ pub(super) const CHECKS: &[Check] = &[
         claim: "After KVM_ARM_SET_COUNTER_OFFSET both counters read the host's less the offset, and the vtimer still \
                 asserts at its deadline.",
         catches: "An offset applied to one counter, or to the counter and not to the comparison.",
+        fails_on: FailsOn::Faults(&[Fault::LevelNeverSet, Fault::CounterOffsetIgnored]),
         program: counter_offset,
     },
 ];

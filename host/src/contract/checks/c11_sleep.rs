@@ -3,7 +3,7 @@
 use vtick_abi::litmus::sysreg;
 
 use super::common::{PTIMER, Timer, VTIMER, levels_at, short, sleep, taken_at};
-use crate::contract::{Action, Check, Clause, Judge, Program, Step, Value, judge, violated};
+use crate::contract::{Action, Check, Clause, FailsOn, Fault, Judge, Program, Step, Value, judge, violated};
 use crate::lines::{Levels, Line, Routing};
 
 pub(super) const CHECKS: &[Check] = &[
@@ -13,6 +13,7 @@ pub(super) const CHECKS: &[Check] = &[
         claim: "A vCPU asleep in WFI with interrupts masked wakes when the vtimer expires, and the return that ends \
                 its sleep carries the level.",
         catches: "The sleep of about v5.19 to 2026: the expired timer never wakes the vCPU.",
+        fails_on: FailsOn::Faults(&[Fault::LevelNeverSet, Fault::WfiNeverWakes, Fault::WakesLate]),
         program: |p| wfi_wakes_masked(p, VTIMER),
     },
     Check {
@@ -20,6 +21,7 @@ pub(super) const CHECKS: &[Check] = &[
         clause: Clause::C11,
         claim: "A vCPU asleep in WFI with interrupts unmasked wakes when the vtimer expires, and takes the interrupt.",
         catches: "The sleep of about v5.19 to 2026: the expired timer never wakes the vCPU.",
+        fails_on: FailsOn::Faults(&[Fault::LevelLate, Fault::WfiNeverWakes]),
         program: |p| wfi_wakes_unmasked(p, VTIMER),
     },
     Check {
@@ -27,6 +29,7 @@ pub(super) const CHECKS: &[Check] = &[
         clause: Clause::C11,
         claim: "A vCPU asleep in WFI wakes when another thread raises its IRQ line.",
         catches: "KVM_IRQ_LINE that changes the line of a halted vCPU without waking it.",
+        fails_on: FailsOn::Faults(&[Fault::LineUpIgnored, Fault::LineWaitsForExit]),
         program: |p| wfi_wakes_on_a_line(p, Line::Irq),
     },
     Check {
@@ -34,6 +37,7 @@ pub(super) const CHECKS: &[Check] = &[
         clause: Clause::C11,
         claim: "A vCPU asleep in WFI with no timer armed and no line raised stays asleep.",
         catches: "WFI treated as a NOP, or spurious wake-ups: idle guests would burn their host.",
+        fails_on: FailsOn::Faults(&[Fault::KickedAllTheTime]),
         program: wfi_stays_asleep,
     },
     Check {
@@ -42,6 +46,7 @@ pub(super) const CHECKS: &[Check] = &[
         claim: "A vCPU asleep in WFI with interrupts masked wakes when the ptimer expires, and the return that ends its \
                 sleep carries the level.",
         catches: "An emulated timer that no hardware timer stands in for while its vCPU sleeps.",
+        fails_on: FailsOn::Faults(&[Fault::PtimerNeverSet, Fault::WfiNeverWakes]),
         program: |p| wfi_wakes_masked(p, PTIMER),
     },
     Check {
@@ -49,6 +54,7 @@ pub(super) const CHECKS: &[Check] = &[
         clause: Clause::C11,
         claim: "A vCPU asleep in WFI with interrupts unmasked wakes when the ptimer expires, and takes the interrupt.",
         catches: "An emulated timer that no hardware timer stands in for while its vCPU sleeps.",
+        fails_on: FailsOn::Faults(&[Fault::PtimerNeverSet, Fault::WakesLate]),
         program: |p| wfi_wakes_unmasked(p, PTIMER),
     },
     Check {
@@ -56,6 +62,7 @@ pub(super) const CHECKS: &[Check] = &[
         clause: Clause::C11,
         claim: "A vCPU asleep in WFI wakes when another thread raises its FIQ line.",
         catches: "A wake-up that looks at the IRQ line alone.",
+        fails_on: FailsOn::Faults(&[Fault::LineUpIgnored, Fault::FiqIgnored]),
         program: |p| wfi_wakes_on_a_line(p, Line::Fiq),
     },
     Check {
@@ -63,6 +70,7 @@ pub(super) const CHECKS: &[Check] = &[
         clause: Clause::C11,
         claim: "WFI with an IRQ line up, masked or not, is over at once.",
         catches: "A vCPU put to sleep with an interrupt pending.",
+        fails_on: FailsOn::Faults(&[Fault::LineUpIgnored]),
         program: wfi_with_the_line_up,
     },
     Check {
@@ -70,6 +78,7 @@ pub(super) const CHECKS: &[Check] = &[
         clause: Clause::C11,
         claim: "A vCPU that arms its vtimer and sleeps, five times over, wakes five times.",
         catches: "A background timer that works once.",
+        fails_on: FailsOn::Faults(&[Fault::NoReturnOnRise, Fault::WfiNeverWakes]),
         program: each_sleep_ends,
     },
     Check {
@@ -77,6 +86,7 @@ pub(super) const CHECKS: &[Check] = &[
         clause: Clause::C11,
         claim: "A vCPU asleep in WFI stays asleep when a vtimer with IMASK set passes its deadline.",
         catches: "A background timer armed for an output that cannot come.",
+        fails_on: FailsOn::Faults(&[Fault::KickedAllTheTime]),
         program: wfi_ignores_a_masked_timer,
     },
     Check {
@@ -84,6 +94,7 @@ pub(super) const CHECKS: &[Check] = &[
         clause: Clause::C11,
         claim: "A vCPU in PSCI CPU_SUSPEND (standby) wakes when the vtimer expires, and a return carries the level.",
         catches: "The missed wake-up after CPU_SUSPEND (commit a867e9d0cc15).",
+        fails_on: FailsOn::Faults(&[Fault::LevelNeverSet, Fault::SuspendNeverWakes]),
         program: cpu_suspend_wakes,
     },
     Check {
@@ -91,6 +102,7 @@ pub(super) const CHECKS: &[Check] = &[
         clause: Clause::C11,
         claim: "WFE with no event to come gives up the host CPU at most, and the guest runs on.",
         catches: "WFE treated as WFI: a guest that spins politely on a lock would hang.",
+        fails_on: FailsOn::KernelsAlone("The kernel handles WFE without a return that could be withheld."),
         program: wfe_ends,
     },
 ];

@@ -4,8 +4,8 @@ use vtick_abi::litmus::sysreg;
 
 use super::common::{PTIMER, VTIMER, levels_at, low_before, short};
 use crate::contract::{
-    Action, ActionRef, Check, Clause, Judge, Program, TimerRegister, Transcript, Unheld, Value, judge, not_exercised,
-    violated,
+    Action, ActionRef, Check, Clause, FailsOn, Fault, Judge, Program, TimerRegister, Transcript, Unheld, Value, judge,
+    not_exercised, violated,
 };
 use crate::lines::{Levels, Routing};
 
@@ -15,6 +15,7 @@ pub(super) const CHECKS: &[Check] = &[
         clause: Clause::C12,
         claim: "KVM_GET_ONE_REG reads the CVAL and CTL that the guest wrote to its vtimer.",
         catches: "A snapshot that loses a deadline; the swapped encodings of CVAL and CNT taken literally.",
+        fails_on: FailsOn::Faults(&[Fault::GetReadsZero]),
         program: |p| one_reg_reads(p, TimerRegister::CntvCval, TimerRegister::CntvCtl),
     },
     Check {
@@ -22,6 +23,7 @@ pub(super) const CHECKS: &[Check] = &[
         clause: Clause::C12,
         claim: "KVM_GET_ONE_REG reads the CVAL and CTL that the guest wrote to its ptimer.",
         catches: "A snapshot that loses a deadline.",
+        fails_on: FailsOn::Faults(&[Fault::GetReadsZero]),
         program: |p| one_reg_reads(p, TimerRegister::CntpCval, TimerRegister::CntpCtl),
     },
     Check {
@@ -29,6 +31,7 @@ pub(super) const CHECKS: &[Check] = &[
         clause: Clause::C12,
         claim: "A deadline set through KVM_SET_ONE_REG asserts the vtimer's output when it passes.",
         catches: "A register that is stored and never armed.",
+        fails_on: FailsOn::Faults(&[Fault::LevelNeverSet, Fault::SetDropped]),
         program: cval_set_through_one_reg,
     },
     Check {
@@ -36,6 +39,7 @@ pub(super) const CHECKS: &[Check] = &[
         clause: Clause::C12,
         claim: "Clearing CTL of an asserted vtimer through KVM_SET_ONE_REG lowers its level by the next exit.",
         catches: "A level that outlives its timer.",
+        fails_on: FailsOn::Faults(&[Fault::LevelStuckHigh, Fault::EnableIgnored, Fault::CtlSetDropped]),
         program: |p| ctl_set_through_one_reg(p, 0),
     },
     Check {
@@ -43,6 +47,7 @@ pub(super) const CHECKS: &[Check] = &[
         clause: Clause::C12,
         claim: "Setting IMASK of an asserted vtimer through KVM_SET_ONE_REG lowers its level by the next exit.",
         catches: "A level that outlives its timer.",
+        fails_on: FailsOn::Faults(&[Fault::LevelStuckHigh, Fault::ImaskIgnored, Fault::CtlSetDropped]),
         program: |p| ctl_set_through_one_reg(p, 3),
     },
     Check {
@@ -50,6 +55,7 @@ pub(super) const CHECKS: &[Check] = &[
         clause: Clause::C12,
         claim: "Setting CNTVCT a second ahead through KVM_SET_ONE_REG moves the guest's counter by that.",
         catches: "A restored guest whose clock starts from nothing.",
+        fails_on: FailsOn::Faults(&[Fault::SetDropped]),
         program: counter_set_through_one_reg,
     },
     Check {
@@ -57,6 +63,7 @@ pub(super) const CHECKS: &[Check] = &[
         clause: Clause::C12,
         claim: "After KVM_ARM_VCPU_INIT an asserted vtimer is off and its level low.",
         catches: "A reset machine that starts with an interrupt of its former life.",
+        fails_on: FailsOn::Faults(&[Fault::LevelStuckHigh, Fault::ReinitKeepsTimers]),
         program: reinit_turns_off,
     },
     Check {
@@ -65,6 +72,7 @@ pub(super) const CHECKS: &[Check] = &[
         claim: "When the state of a vCPU with an asserted vtimer is restored after KVM_ARM_VCPU_INIT, the next exit \
                 shows the level.",
         catches: "An interrupt lost in a snapshot or a migration.",
+        fails_on: FailsOn::Faults(&[Fault::LevelNeverSet, Fault::RestoreLosesTimers]),
         program: restored_state_carries_the_level,
     },
     Check {
@@ -73,6 +81,7 @@ pub(super) const CHECKS: &[Check] = &[
         claim: "When the state of a vCPU with an armed vtimer is restored after KVM_ARM_VCPU_INIT, it asserts at its \
                 deadline.",
         catches: "A deadline lost in a snapshot or a migration.",
+        fails_on: FailsOn::Faults(&[Fault::LevelNeverSet, Fault::RestoreLosesTimers]),
         program: restored_deadline_asserts,
     },
     Check {
@@ -80,6 +89,7 @@ pub(super) const CHECKS: &[Check] = &[
         clause: Clause::C12,
         claim: "A vtimer armed on one host CPU asserts at its deadline after its thread has moved to another.",
         catches: "Timer state left behind in the CPU that had it.",
+        fails_on: FailsOn::Faults(&[Fault::NoReturnOnRise, Fault::MigrationStopsTimer]),
         program: armed_timer_survives_migration,
     },
     Check {
@@ -87,6 +97,7 @@ pub(super) const CHECKS: &[Check] = &[
         clause: Clause::C12,
         claim: "An asserted level shows, without a new notice, after the vCPU's thread has moved to another host CPU.",
         catches: "A level lost or told again because a CPU saw it for the first time.",
+        fails_on: FailsOn::Faults(&[Fault::LevelIsAPulse, Fault::MigrationStopsTimer]),
         program: asserted_level_survives_migration,
     },
     Check {
@@ -94,6 +105,7 @@ pub(super) const CHECKS: &[Check] = &[
         clause: Clause::C12,
         claim: "A vCPU that has moved to another host CPU with its vtimer armed wakes from WFI at the deadline.",
         catches: "A background timer left behind on the other CPU.",
+        fails_on: FailsOn::Faults(&[Fault::NoReturnOnRise, Fault::WfiNeverWakes, Fault::MigrationStopsTimer]),
         program: sleeping_vcpu_wakes_after_migration,
     },
     Check {
@@ -101,6 +113,7 @@ pub(super) const CHECKS: &[Check] = &[
         clause: Clause::C12,
         claim: "Creating another vCPU while the guest runs does not turn its counter back.",
         catches: "A VM-wide counter offset that is set again for each new vCPU.",
+        fails_on: FailsOn::KernelsAlone("All kernels deviate: it is violated without a fault."),
         program: creating_a_vcpu,
     },
 ];

@@ -4,7 +4,9 @@ use vtick_abi::layout::{GICC_BASE, GICD_BASE, GICR_BASE};
 use vtick_abi::litmus::sysreg;
 
 use super::common::{VTIMER, sleep, taken_at};
-use crate::contract::{Action, Check, Clause, Irqchip, Judge, Program, Step, Value, judge, not_exercised, violated};
+use crate::contract::{
+    Action, Check, Clause, FailsOn, Fault, Irqchip, Judge, Program, Step, Value, judge, not_exercised, violated,
+};
 use crate::lines::Routing;
 
 pub(super) const CHECKS: &[Check] = &[
@@ -14,6 +16,7 @@ pub(super) const CHECKS: &[Check] = &[
         claim: "A VM with an in-kernel GICv3 on the same host CPU takes each of its vtimer interrupts, spinning and \
                 asleep, while this VM's vtimer comes and goes.",
         catches: "The host's timer interrupt left masked for the VM that comes next (commit d60d8b64280c).",
+        fails_on: FailsOn::Faults(&[Fault::NeighbourTimerMasked]),
         program: |p| neighbour_keeps_its_timer(p, Irqchip::VgicV3),
     },
     Check {
@@ -22,6 +25,7 @@ pub(super) const CHECKS: &[Check] = &[
         claim: "A VM with an in-kernel GICv2 on the same host CPU takes each of its vtimer interrupts, spinning and \
                 asleep, while this VM's vtimer comes and goes.",
         catches: "The host's timer interrupt left masked for the VM that comes next (commit d60d8b64280c).",
+        fails_on: FailsOn::Faults(&[Fault::NeighbourTimerMasked]),
         program: |p| neighbour_keeps_its_timer(p, Irqchip::VgicV2),
     },
     Check {
@@ -29,6 +33,7 @@ pub(super) const CHECKS: &[Check] = &[
         clause: Clause::C13,
         claim: "Two VMs without an in-kernel irqchip on one host CPU each take each of their vtimer interrupts.",
         catches: "A level, or a mask on the host's timer interrupt, that one VM leaves to the other.",
+        fails_on: FailsOn::Faults(&[Fault::WfiNeverWakes, Fault::NeighbourTimerMasked]),
         program: |p| neighbour_keeps_its_timer(p, Irqchip::Userspace),
     },
     Check {
@@ -37,6 +42,7 @@ pub(super) const CHECKS: &[Check] = &[
         claim: "KVM_ARM_VCPU_INIT again after a KVM_RUN that failed for want of a PMU makes the host kernel warn of \
                 nothing.",
         catches: "The WARN_ON of CVE-2024-53195: a count of such VMs that a failed run leaves behind.",
+        fails_on: FailsOn::Faults(&[Fault::HostWarns]),
         program: forbidden_init_sequence,
     },
 ];

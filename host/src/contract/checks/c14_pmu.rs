@@ -4,7 +4,7 @@
 use vtick_abi::litmus::sysreg;
 
 use super::common::{levels_at, quiet_between, taken_at};
-use crate::contract::{Check, Clause, Judge, Program, Step, Value, judge, violated};
+use crate::contract::{Check, Clause, FailsOn, Fault, Judge, Program, Step, Value, judge, violated};
 use crate::lines::{Levels, Routing};
 
 pub(super) const CHECKS: &[Check] = &[
@@ -13,6 +13,7 @@ pub(super) const CHECKS: &[Check] = &[
         clause: Clause::C14,
         claim: "An overflow flag of an enabled counter with its interrupt enabled sets the PMU's bit alone.",
         catches: "An output that is not reported, or reported as a timer's.",
+        fails_on: FailsOn::Faults(&[Fault::PmuNeverSet, Fault::BitsSwapped]),
         program: overflow_shows,
     },
     Check {
@@ -20,6 +21,7 @@ pub(super) const CHECKS: &[Check] = &[
         clause: Clause::C14,
         claim: "An overflow makes KVM_RUN return with the PMU's level before the guest has gone through an HVC.",
         catches: "A level that waits for an exit that happens anyway.",
+        fails_on: FailsOn::Faults(&[Fault::PmuNeverSet]),
         program: overflow_is_noticed,
     },
     Check {
@@ -27,6 +29,7 @@ pub(super) const CHECKS: &[Check] = &[
         clause: Clause::C14,
         claim: "Clearing the overflow flag lowers the PMU's level by the next exit.",
         catches: "A level that outlives its flag.",
+        fails_on: FailsOn::Faults(&[Fault::LevelStuckHigh]),
         program: |p| output_falls(p, sysreg::PMOVSCLR, u32::MAX.into()),
     },
     Check {
@@ -34,6 +37,7 @@ pub(super) const CHECKS: &[Check] = &[
         clause: Clause::C14,
         claim: "Disabling the counter's interrupt lowers the PMU's level, with the overflow flag still set.",
         catches: "A level taken from the flag alone.",
+        fails_on: FailsOn::Faults(&[Fault::LevelStuckHigh]),
         program: |p| output_falls(p, sysreg::PMINTENCLR, u32::MAX.into()),
     },
     Check {
@@ -41,6 +45,7 @@ pub(super) const CHECKS: &[Check] = &[
         clause: Clause::C14,
         claim: "Clearing PMCR.E lowers the PMU's level, with the overflow flag still set.",
         catches: "A level taken from the flag alone.",
+        fails_on: FailsOn::Faults(&[Fault::LevelStuckHigh]),
         program: |p| output_falls(p, sysreg::PMCR, LONG_CYCLES),
     },
     Check {
@@ -48,6 +53,7 @@ pub(super) const CHECKS: &[Check] = &[
         clause: Clause::C14,
         claim: "An overflow flag whose interrupt is not enabled sets no level and ends no KVM_RUN.",
         catches: "PMINTENSET forgotten in the output.",
+        fails_on: FailsOn::Faults(&[Fault::PmuFlagIsEnough]),
         program: flag_without_interrupt,
     },
     Check {
@@ -55,6 +61,7 @@ pub(super) const CHECKS: &[Check] = &[
         clause: Clause::C14,
         claim: "PMSWINC on an event counter at its maximum asserts the PMU's output.",
         catches: "An emulated event that overflows without a trace.",
+        fails_on: FailsOn::Faults(&[Fault::PmuNeverSet]),
         program: software_increment,
     },
     Check {
@@ -62,6 +69,7 @@ pub(super) const CHECKS: &[Check] = &[
         clause: Clause::C14,
         claim: "When the cycle counter overflows under a spinning guest, KVM_RUN returns with the PMU's level.",
         catches: "A host PMU interrupt that is not turned into a level.",
+        fails_on: FailsOn::Faults(&[Fault::PmuNeverSet]),
         program: cycle_counter,
     },
     Check {
@@ -69,6 +77,7 @@ pub(super) const CHECKS: &[Check] = &[
         clause: Clause::C14,
         claim: "With the level wired to IRQ the guest takes one interrupt for one overflow, asleep in WFI or not.",
         catches: "A sleep that begins with the PMU's output asserted and never ends.",
+        fails_on: FailsOn::Faults(&[Fault::PmuNeverSet, Fault::LineUpIgnored]),
         program: interrupt_is_taken,
     },
 ];

@@ -11,12 +11,12 @@ use super::program::{Irqchip, TimerRegister};
 use crate::exit::Exit;
 use crate::lines::{Levels, Line};
 
-pub use table::{Fault, NOT_INJECTABLE, faults};
+pub use table::{Described, FAULTS};
 
 /// What is wrong with the kernel that an [`Injector`] plays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the table says what each does")]
-pub enum Behaviour {
+pub enum Fault {
     CapabilityAbsent,
     LevelNeverSet,
     PtimerNeverSet,
@@ -126,7 +126,7 @@ struct VcpuState {
 
 /// A faulty kernel, for one VM.
 pub struct Injector {
-    behaviour: Behaviour,
+    fault: Fault,
     irqchip: Irqchip,
     vcpus: [VcpuState; MAX_VCPUS],
     deferred: Vec<(usize, Line, bool)>,
@@ -134,13 +134,13 @@ pub struct Injector {
 
 impl Injector {
     /// A kernel with this fault, for a VM with this interrupt controller.
-    pub fn new(behaviour: Behaviour, irqchip: Irqchip) -> Injector {
-        Injector { behaviour, irqchip, vcpus: Default::default(), deferred: Vec::new() }
+    pub fn new(fault: Fault, irqchip: Irqchip) -> Injector {
+        Injector { fault, irqchip, vcpus: Default::default(), deferred: Vec::new() }
     }
 
     /// Its fault.
-    pub fn behaviour(&self) -> Behaviour {
-        self.behaviour
+    pub fn fault(&self) -> Fault {
+        self.fault
     }
 
     /// A return of KVM_RUN that comes instead of entering the guest.
@@ -161,55 +161,55 @@ impl Injector {
         let asserted = |ctl: u64, bits: u64, level: Levels| if ctl & bits == bits { level.0 } else { 0 };
         let but = |mask: Levels| Levels(levels.0 & !mask.0);
         let when = |condition: bool, otherwise: Levels| if condition { Levels::NONE } else { otherwise };
-        let told = match self.behaviour {
-            Behaviour::LevelNeverSet => Levels::NONE,
-            Behaviour::PtimerNeverSet => but(Levels::PTIMER),
-            Behaviour::PmuNeverSet => but(Levels::PMU),
-            Behaviour::LevelStuckHigh => state.ever,
-            Behaviour::LevelHighFromTheStart => Levels(levels.0 | 1),
-            Behaviour::LevelLate => before,
-            Behaviour::LevelIsAPulse => rose,
-            Behaviour::LevelLostOnMmioRead => when(matches!(exit, Exit::MmioRead { .. }), levels),
-            Behaviour::LevelLostOnMmioWrite => when(matches!(exit, Exit::MmioWrite { .. }), levels),
-            Behaviour::LevelLostOnSignal => when(interrupted && levels == before, levels),
-            Behaviour::LevelLostOnSystemEvent => when(matches!(exit, Exit::SystemEvent { .. }), levels),
-            Behaviour::BitsSwapped => Levels((levels.0 & 1) << 1 | (levels.0 & 2) << 1 | (levels.0 & 4) >> 2),
-            Behaviour::UnknownBit => Levels(levels.0 | 1 << 3),
-            Behaviour::FallOfOneHidden if levels != Levels::NONE => {
+        let told = match self.fault {
+            Fault::LevelNeverSet => Levels::NONE,
+            Fault::PtimerNeverSet => but(Levels::PTIMER),
+            Fault::PmuNeverSet => but(Levels::PMU),
+            Fault::LevelStuckHigh => state.ever,
+            Fault::LevelHighFromTheStart => Levels(levels.0 | 1),
+            Fault::LevelLate => before,
+            Fault::LevelIsAPulse => rose,
+            Fault::LevelLostOnMmioRead => when(matches!(exit, Exit::MmioRead { .. }), levels),
+            Fault::LevelLostOnMmioWrite => when(matches!(exit, Exit::MmioWrite { .. }), levels),
+            Fault::LevelLostOnSignal => when(interrupted && levels == before, levels),
+            Fault::LevelLostOnSystemEvent => when(matches!(exit, Exit::SystemEvent { .. }), levels),
+            Fault::BitsSwapped => Levels((levels.0 & 1) << 1 | (levels.0 & 2) << 1 | (levels.0 & 4) >> 2),
+            Fault::UnknownBit => Levels(levels.0 | 1 << 3),
+            Fault::FallOfOneHidden if levels != Levels::NONE => {
                 state.real = Levels(before.0 | levels.0);
                 state.real
             }
-            Behaviour::RiseOfSecondMissed if before != Levels::NONE => Levels(levels.0 & before.0),
-            Behaviour::FieldNeedsValidRegs => when(state.sync_flags == Some(0), levels),
-            Behaviour::FieldClearedByDirtyRegs => when(state.sync_flags.is_some_and(|flags| flags != 0), levels),
-            Behaviour::ImaskIgnored => Levels(
+            Fault::RiseOfSecondMissed if before != Levels::NONE => Levels(levels.0 & before.0),
+            Fault::FieldNeedsValidRegs => when(state.sync_flags == Some(0), levels),
+            Fault::FieldClearedByDirtyRegs => when(state.sync_flags.is_some_and(|flags| flags != 0), levels),
+            Fault::ImaskIgnored => Levels(
                 levels.0 | asserted(inside.cntv_ctl, 5, Levels::VTIMER) | asserted(inside.cntp_ctl, 5, Levels::PTIMER),
             ),
-            Behaviour::EnableIgnored if inside.cntv_ctl & 3 == 0 => {
+            Fault::EnableIgnored if inside.cntv_ctl & 3 == 0 => {
                 Levels(levels.0 | asserted(inside.cntv_ctl, 4, Levels::VTIMER))
             }
-            Behaviour::PmuFlagIsEnough if inside.pmovsset != 0 => Levels(levels.0 | Levels::PMU.0),
-            Behaviour::LevelInVgicVm if self.irqchip != Irqchip::Userspace => {
+            Fault::PmuFlagIsEnough if inside.pmovsset != 0 => Levels(levels.0 | Levels::PMU.0),
+            Fault::LevelInVgicVm if self.irqchip != Irqchip::Userspace => {
                 Levels(levels.0 | asserted(inside.cntv_ctl, 1, Levels::VTIMER))
             }
-            Behaviour::NoReturnOnRise if interrupted && rose != Levels::NONE => return Passed::Swallow,
-            Behaviour::NoReturnOnFall if interrupted && fell != Levels::NONE => return Passed::Swallow,
-            Behaviour::WfiNeverWakes if interrupted && rose != Levels::NONE && inside.in_wfi => return Passed::SleepOn,
-            Behaviour::SuspendNeverWakes if interrupted && rose != Levels::NONE && inside.in_hvc => {
+            Fault::NoReturnOnRise if interrupted && rose != Levels::NONE => return Passed::Swallow,
+            Fault::NoReturnOnFall if interrupted && fell != Levels::NONE => return Passed::Swallow,
+            Fault::WfiNeverWakes if interrupted && rose != Levels::NONE && inside.in_wfi => return Passed::SleepOn,
+            Fault::SuspendNeverWakes if interrupted && rose != Levels::NONE && inside.in_hvc => {
                 return Passed::SleepOn;
             }
-            Behaviour::WakesLate if interrupted && rose != Levels::NONE && inside.in_wfi => {
+            Fault::WakesLate if interrupted && rose != Levels::NONE && inside.in_wfi => {
                 return Passed::Late(exit, levels);
             }
-            Behaviour::StormWhileHigh if levels != Levels::NONE => {
+            Fault::StormWhileHigh if levels != Levels::NONE => {
                 state.fakes = 16;
                 levels
             }
-            Behaviour::ReturnsWithoutReason => {
+            Fault::ReturnsWithoutReason => {
                 state.fakes = 1;
                 levels
             }
-            Behaviour::LevelOnEveryVcpu => Levels(self.vcpus.iter().fold(0, |all, state| all | state.real.0)),
+            Fault::LevelOnEveryVcpu => Levels(self.vcpus.iter().fold(0, |all, state| all | state.real.0)),
             _ => levels,
         };
         Passed::Deliver(exit, told)
@@ -217,9 +217,9 @@ impl Injector {
 
     /// The lines that this faulty kernel drives when a vCPU returns.
     pub fn lines_on_return(&mut self, vcpu: usize) -> Vec<(usize, Line, bool)> {
-        match self.behaviour {
-            Behaviour::LineLostOnReturn => vec![(vcpu, Line::Irq, false), (vcpu, Line::Fiq, false)],
-            Behaviour::LineWaitsForExit => {
+        match self.fault {
+            Fault::LineLostOnReturn => vec![(vcpu, Line::Irq, false), (vcpu, Line::Fiq, false)],
+            Fault::LineWaitsForExit => {
                 let (due, later) = self.deferred.drain(..).partition(|&(target, ..)| target == vcpu);
                 self.deferred = later;
                 due
@@ -236,33 +236,33 @@ impl Injector {
             Line::Fiq => &mut state.fiq,
         };
         let changed = std::mem::replace(driven, level) != level;
-        if self.behaviour == Behaviour::RaisedLineReturns && level && changed {
+        if self.fault == Fault::RaisedLineReturns && level && changed {
             state.fakes = 1;
         }
-        let calls = match self.behaviour {
-            Behaviour::LineUpIgnored if level => vec![],
-            Behaviour::LineDownIgnored if !level => vec![],
-            Behaviour::FiqIgnored if line == Line::Fiq => vec![],
-            Behaviour::LinesSwapped if line == Line::Irq => vec![(vcpu, Line::Fiq, level)],
-            Behaviour::LinesSwapped => vec![(vcpu, Line::Irq, level)],
-            Behaviour::LineIsAPulse if level => vec![(vcpu, line, true), (vcpu, line, false)],
-            Behaviour::LoweringOneLowersBoth if !level => vec![(vcpu, Line::Irq, false), (vcpu, Line::Fiq, false)],
-            Behaviour::LinesOfVcpu0Alone => vec![(0, line, level)],
-            Behaviour::LineWaitsForExit if by_another_thread => {
+        let calls = match self.fault {
+            Fault::LineUpIgnored if level => vec![],
+            Fault::LineDownIgnored if !level => vec![],
+            Fault::FiqIgnored if line == Line::Fiq => vec![],
+            Fault::LinesSwapped if line == Line::Irq => vec![(vcpu, Line::Fiq, level)],
+            Fault::LinesSwapped => vec![(vcpu, Line::Irq, level)],
+            Fault::LineIsAPulse if level => vec![(vcpu, line, true), (vcpu, line, false)],
+            Fault::LoweringOneLowersBoth if !level => vec![(vcpu, Line::Irq, false), (vcpu, Line::Fiq, false)],
+            Fault::LinesOfVcpu0Alone => vec![(0, line, level)],
+            Fault::LineWaitsForExit if by_another_thread => {
                 self.deferred.push((vcpu, line, level));
                 vec![]
             }
             _ => vec![(vcpu, line, level)],
         };
-        LineCalls { calls, kick: self.behaviour == Behaviour::UnchangedLineKicks && !changed }
+        LineCalls { calls, kick: self.fault == Fault::UnchangedLineKicks && !changed }
     }
 
     /// The argument of a raw KVM_IRQ_LINE; `None`: it is accepted, and nothing done.
     pub fn raw_line(&self, irq: u32) -> Option<u32> {
-        match self.behaviour {
-            Behaviour::BadLineAccepted => None,
-            Behaviour::LinesOfVcpu0Alone => Some(irq & 0x0f00_ffff),
-            Behaviour::Vcpu2IndexIgnored => Some(irq & 0x0fff_ffff),
+        match self.fault {
+            Fault::BadLineAccepted => None,
+            Fault::LinesOfVcpu0Alone => Some(irq & 0x0f00_ffff),
+            Fault::Vcpu2IndexIgnored => Some(irq & 0x0fff_ffff),
             _ => Some(irq),
         }
     }
@@ -270,16 +270,16 @@ impl Injector {
     /// The value that KVM_SET_ONE_REG sets; `None`: none.
     pub fn set(&self, register: TimerRegister, value: u64) -> Option<u64> {
         let control = matches!(register, TimerRegister::CntvCtl | TimerRegister::CntpCtl);
-        match self.behaviour {
-            Behaviour::SetDropped if !control => None,
-            Behaviour::CtlSetDropped if control => None,
+        match self.fault {
+            Fault::SetDropped if !control => None,
+            Fault::CtlSetDropped if control => None,
             _ => Some(value),
         }
     }
 
     /// The value that KVM_GET_ONE_REG reads.
     pub fn get(&self, value: u64) -> u64 {
-        if self.behaviour == Behaviour::GetReadsZero { 0 } else { value }
+        if self.fault == Fault::GetReadsZero { 0 } else { value }
     }
 
     /// kvm_valid_regs and kvm_dirty_regs were set.
@@ -289,37 +289,64 @@ impl Injector {
 
     /// What KVM_CHECK_EXTENSION says.
     pub fn extension(&self, value: i64) -> i64 {
-        if self.behaviour == Behaviour::CapabilityAbsent { 0 } else { value }
+        if self.fault == Fault::CapabilityAbsent { 0 } else { value }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::contract::{FailsOn, checks};
+
+    #[test]
+    fn every_fault_is_caught_by_a_check() {
+        let mut seen = std::collections::HashSet::new();
+        for Described { fault, name, what } in FAULTS {
+            assert!(seen.insert(name), "{name} is there twice");
+            assert!(checks::all().any(|check| check.must_catch(*fault)), "nothing catches {name}");
+            assert!(what.ends_with('.'), "{name}: sentences end");
+        }
+    }
+
+    #[test]
+    fn every_check_catches_a_fault_or_says_why_none_can_be_injected() {
+        for check in checks::all() {
+            match check.fails_on {
+                FailsOn::Faults(faults) => {
+                    assert!(!faults.is_empty(), "{} catches nothing", check.name);
+                    for fault in faults {
+                        let described = FAULTS.iter().any(|described| described.fault == *fault);
+                        assert!(described, "{}: {fault:?} is not among the faults to inject", check.name);
+                    }
+                }
+                FailsOn::KernelsAlone(reason) => assert!(reason.ends_with('.'), "{}: sentences end", check.name),
+            }
+        }
+    }
 
     const READ: Exit = Exit::MmioRead { address: 0, len: 8 };
 
-    fn told(behaviour: Behaviour, returns: &[(Exit, Levels)]) -> Vec<Passed> {
-        let mut kernel = Injector::new(behaviour, Irqchip::Userspace);
+    fn told(fault: Fault, returns: &[(Exit, Levels)]) -> Vec<Passed> {
+        let mut kernel = Injector::new(fault, Irqchip::Userspace);
         returns.iter().map(|&(exit, levels)| kernel.on_return(0, exit, levels, Inside::default())).collect()
     }
 
     #[test]
     fn a_late_level_is_that_of_the_return_before() {
-        let seen = told(Behaviour::LevelLate, &[(READ, Levels::VTIMER), (READ, Levels::NONE)]);
+        let seen = told(Fault::LevelLate, &[(READ, Levels::VTIMER), (READ, Levels::NONE)]);
         assert_eq!(seen, [Passed::Deliver(READ, Levels::NONE), Passed::Deliver(READ, Levels::VTIMER)]);
     }
 
     #[test]
     fn a_missing_return_is_missing_for_a_rise_alone() {
         let eintr = Exit::Interrupted;
-        let seen = told(Behaviour::NoReturnOnRise, &[(eintr, Levels::VTIMER), (eintr, Levels::VTIMER)]);
+        let seen = told(Fault::NoReturnOnRise, &[(eintr, Levels::VTIMER), (eintr, Levels::VTIMER)]);
         assert_eq!(seen, [Passed::Swallow, Passed::Deliver(eintr, Levels::VTIMER)], "the second is a signal");
     }
 
     #[test]
     fn a_deferred_line_is_driven_when_its_vcpu_returns() {
-        let mut kernel = Injector::new(Behaviour::LineWaitsForExit, Irqchip::Userspace);
+        let mut kernel = Injector::new(Fault::LineWaitsForExit, Irqchip::Userspace);
         assert_eq!(kernel.line(1, Line::Irq, true, true), LineCalls::default());
         assert_eq!(kernel.lines_on_return(0), []);
         assert_eq!(kernel.lines_on_return(1), [(1, Line::Irq, true)]);

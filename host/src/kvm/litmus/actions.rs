@@ -11,7 +11,7 @@ use super::super::clock::{self, counter};
 use super::super::vcpu::Vcpu;
 use super::super::{Context, Error, affinity, log, registers};
 use super::{Chore, Run, lock};
-use crate::contract::fault::Behaviour;
+use crate::contract::fault::Fault;
 use crate::contract::{Action, Event, TimerRegister, Value};
 use crate::exit::Exit;
 
@@ -43,7 +43,7 @@ impl Run {
 
     fn act_now(&self, index: usize, vcpu: &mut Vcpu, action: Action) -> Result<i64, Error> {
         let fault = self.fault.as_ref().map(lock);
-        let behaviour = fault.as_ref().map(|fault| fault.behaviour());
+        let injected = fault.as_ref().map(|fault| fault.fault());
         match action {
             Action::LineAfter { .. } | Action::SignalAfter { .. } => unreachable!("these are for the helper"),
             Action::Line { vcpu, line, level } => {
@@ -52,7 +52,7 @@ impl Run {
             }
             Action::ImmediateExit { after } => {
                 clock::sleep_until(counter() + after);
-                vcpu.set_immediate_exit(behaviour != Some(Behaviour::ImmediateExitIgnored));
+                vcpu.set_immediate_exit(injected != Some(Fault::ImmediateExitIgnored));
             }
             Action::Stay { ticks } => clock::sleep_until(counter() + ticks),
             Action::Meet => {
@@ -89,9 +89,9 @@ impl Run {
                 }
             }
             Action::Reinit { restore_timers } => {
-                let restore = match behaviour {
-                    Some(Behaviour::ReinitKeepsTimers) => true,
-                    Some(Behaviour::RestoreLosesTimers) => false,
+                let restore = match injected {
+                    Some(Fault::ReinitKeepsTimers) => true,
+                    Some(Fault::RestoreLosesTimers) => false,
                     _ => restore_timers,
                 };
                 // The counter goes on; to restore it would turn it back.
@@ -111,7 +111,7 @@ impl Run {
                 let here = unsafe { libc::sched_getcpu() } as usize;
                 let next = cpus.iter().position(|&cpu| cpu == here).map_or(0, |place| (place + 1) % cpus.len());
                 affinity::pin(cpus[next])?;
-                if behaviour == Some(Behaviour::MigrationStopsTimer) {
+                if injected == Some(Fault::MigrationStopsTimer) {
                     vcpu.set_register(registers::TIMER_CTL, 0)?;
                 }
             }
@@ -125,7 +125,7 @@ impl Run {
             Action::CounterOffset(counter_offset) => {
                 let argument = CounterOffset { counter_offset, reserved: 0 };
                 // Zero is what a check needs, and no offset to be ignored.
-                if behaviour != Some(Behaviour::CounterOffsetIgnored) || counter_offset == 0 {
+                if injected != Some(Fault::CounterOffsetIgnored) || counter_offset == 0 {
                     // SAFETY: the kernel reads `argument` during the call.
                     if unsafe { ioctl_with_ref(&self.vm.fd, KVM_ARM_SET_COUNTER_OFFSET(), &argument) } != 0 {
                         return Err(std::io::Error::last_os_error()).call("KVM_ARM_SET_COUNTER_OFFSET");
@@ -134,7 +134,7 @@ impl Run {
                 }
             }
             Action::ForbiddenInitSequence => {
-                if behaviour == Some(Behaviour::HostWarns) {
+                if injected == Some(Fault::HostWarns) {
                     log::say("WARNING: vtick plays a kernel that warns, at arch/arm64/kvm/nowhere.c:1\n")
                         .call("writing to /dev/kmsg")?;
                 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::super::vcpu::Vcpu;
 use super::super::{Context, Error, guest, registers};
 use super::{Placement, Run, lock};
-use crate::contract::fault::{Behaviour, Inside, LineCalls, Passed};
+use crate::contract::fault::{Fault, Inside, LineCalls, Passed};
 use crate::exit::Exit;
 use crate::lines::{Levels, Line};
 
@@ -87,7 +87,7 @@ impl Run {
     fn harm_the_neighbour(&self, vcpu: &Vcpu, inside: Inside) -> Result<(), Error> {
         if self.placement == Placement::Neighbour
             && inside.cntv_ctl & 1 == 1
-            && self.behaviour() == Some(Behaviour::NeighbourTimerMasked)
+            && self.injected() == Some(Fault::NeighbourTimerMasked)
         {
             vcpu.set_register(registers::TIMER_CTL, 3)?;
         }
@@ -95,14 +95,14 @@ impl Run {
     }
 
     /// What is wrong with the kernel that is played, if one is.
-    fn behaviour(&self) -> Option<Behaviour> {
-        self.fault.as_ref().map(|fault| lock(fault).behaviour())
+    fn injected(&self) -> Option<Fault> {
+        self.fault.as_ref().map(|fault| lock(fault).fault())
     }
 }
 
 /// The thread that interrupts the guest without a reason, if that is the fault. It ends with the run.
 pub(super) fn spawn_kicker(run: &Arc<Run>) -> Result<(), Error> {
-    if run.behaviour() != Some(Behaviour::KickedAllTheTime) {
+    if run.injected() != Some(Fault::KickedAllTheTime) {
         return Ok(());
     }
     let run = Arc::downgrade(run);

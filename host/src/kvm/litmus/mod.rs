@@ -4,7 +4,7 @@ mod actions;
 mod faulty;
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, mpsc};
+use std::sync::{Arc, Condvar, Mutex, OnceLock, mpsc};
 use std::time::Duration;
 
 use kvm_bindings::{KVM_CAP_ARM_PMU_V3, KVM_CAP_MAX_VCPUS};
@@ -21,9 +21,9 @@ use super::vcpu::Vcpu;
 use super::vgic::{self, Vgic};
 use super::vm::{Vm, bytes_of};
 use super::{Context, Error, affinity, guest};
-use crate::contract::fault::{Behaviour, Injector};
+use crate::contract::fault::{Fault, Injector};
 use crate::contract::{Action, Ending, Event, GuestRecord, Irqchip, Program, Return, Transcript};
-use crate::controller::{Access, Controller};
+use crate::controller::{Access, Controller, lock};
 use crate::exit::Exit;
 use crate::lines::Levels;
 
@@ -66,7 +66,7 @@ struct Outcome {
 }
 
 /// Runs `program`, and the one beside it, each in a VM of its own, to their ends or to their limits.
-pub(super) fn run(program: &Program, fault: Option<Behaviour>) -> Result<Transcript, Error> {
+pub(super) fn run(program: &Program, fault: Option<Fault>) -> Result<Transcript, Error> {
     be_first();
     let log = Log::mark();
     let mut transcript = match program.neighbour() {
@@ -109,7 +109,7 @@ fn lacking(program: &Program, vm: &Vm) -> Option<String> {
 }
 
 /// Runs one program in a VM of its own.
-fn run_vm(program: &Program, fault: Option<Behaviour>, placement: Placement) -> Result<Transcript, Error> {
+fn run_vm(program: &Program, fault: Option<Fault>, placement: Placement) -> Result<Transcript, Error> {
     let vm = Vm::new()?;
     if let Some(reason) = lacking(program, &vm) {
         return Ok(Transcript::unavailable(program, reason));
@@ -151,7 +151,7 @@ fn run_vm(program: &Program, fault: Option<Behaviour>, placement: Placement) -> 
         placement,
         offset: AtomicU64::new(0),
         counter_offset: OnceLock::new(),
-        fault: fault.map(|behaviour| Mutex::new(Injector::new(behaviour, program.setup.irqchip))),
+        fault: fault.map(|fault| Mutex::new(Injector::new(fault, program.setup.irqchip))),
         meeting: Default::default(),
         helper,
         helped: Mutex::default(),
@@ -372,8 +372,4 @@ fn prefer_this_thread() {
 fn be_first() {
     // SAFETY: concerns the scheduling of this thread alone.
     unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, -20) };
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
