@@ -27,23 +27,23 @@ pub(crate) struct Run<'a> {
     /// The kernel of the emulated host.
     pub(crate) kernel: &'a Kernel,
     /// The machine it runs on.
-    pub(crate) machine: &'a Machine,
+    pub(crate) machine: Machine,
     /// Its first process.
-    pub(crate) agent: &'a Path,
+    pub(crate) agent: PathBuf,
     /// Programs to put into its /bin.
-    pub(crate) programs: &'a [PathBuf],
+    pub(crate) programs: Vec<PathBuf>,
     /// What to run there.
-    pub(crate) job: &'a Job,
+    pub(crate) job: Job,
     /// Lines that the command prints with this in front are notes: kept, and not shown.
     pub(crate) notes: Option<char>,
     /// Files to put there besides, each with its path.
-    pub(crate) files: &'a [(String, Vec<u8>)],
+    pub(crate) files: Files,
     /// The longest that may pass without a word from there.
     pub(crate) silence: Duration,
     /// The longest that all of it may take.
     pub(crate) timeout: Duration,
     /// Where the kernel log goes.
-    pub(crate) log: &'a Path,
+    pub(crate) log: PathBuf,
 }
 
 /// Files from the emulated host: where each was, and all of it.
@@ -154,12 +154,12 @@ impl Run<'_> {
     fn initramfs(&self) -> Result<Vec<u8>> {
         let read = |path: &Path| fs::read(path).with_context(|| format!("cannot read {}", path.display()));
         let mut archive = Initramfs::new()?;
-        archive.file("init", 0o755, &read(self.agent)?)?;
+        archive.file("init", 0o755, &read(&self.agent)?)?;
         archive.file(Job::PATH.trim_start_matches('/'), 0o644, &self.job.encode())?;
-        for (path, contents) in self.files {
+        for (path, contents) in &self.files {
             archive.file(path.trim_start_matches('/'), 0o644, contents)?;
         }
-        for program in self.programs {
+        for program in &self.programs {
             let name = program.file_name().unwrap_or_default().to_string_lossy();
             archive.file(&format!("bin/{name}"), 0o755, &read(program)?)?;
         }
@@ -220,7 +220,7 @@ impl Run<'_> {
         // Two runs at once may share the name: each one's log is whole, and the last one stays.
         let mut file = tempfile::NamedTempFile::new_in(folder)?;
         file.write_all(log)?;
-        file.persist(self.log)?;
+        file.persist(&self.log)?;
         if progress::verbose() {
             eprintln!("kernel log: {}", self.log.display());
         }

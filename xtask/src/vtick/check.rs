@@ -1,20 +1,21 @@
-//! `test`, `bench` and `run`: everything built, fetched and checked, then run on each kernel.
+//! `test` and `bench`: the same command on every kernel that is asked for, and the records it leaves.
 
 use std::fs::{self, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
-use vtick_frame::{Exit, Job};
 
+use super::view::saved;
+use super::{CANNOT_RUN, emulate, plain, plan, prepare, runs_natively};
 use crate::artifacts::{self, Programs};
 use crate::cache::Cache;
-use crate::cli::{Host, Options};
-use crate::emulated::{Died, Files, Run, SETTLE};
-use crate::kernel::{self, Kernel};
-use crate::process::{capture, run_in_view};
+use crate::cli::Options;
+use crate::emulated::{Died, Files};
+use crate::kernel::Kernel;
+use crate::native;
+use crate::process::run_in_view;
 use crate::toolchain::{Toolchain, cargo};
-use crate::{native, qemu};
 
 /// Where the runner writes its record in the emulated host.
 const RECORD: &str = "/run/record.json";
@@ -24,8 +25,6 @@ const JOURNAL: &str = "/journal";
 const NOTE: char = '@';
 /// More notes than any run has: each boot adds some, so this bounds them.
 const MOST_NOTES: usize = 10_000;
-/// Status of a run that could not take place.
-pub(crate) const CANNOT_RUN: i32 = 2;
 
 /// `cargo xtask test`.
 pub(crate) fn test(cache: &Cache, options: &Options) -> Result<i32> {
@@ -58,23 +57,6 @@ pub(crate) fn bench(cache: &Cache, options: &Options) -> Result<i32> {
     }
 }
 
-/// Where a record that was given a name is kept.
-fn saved(cache: &Cache, name: &str) -> PathBuf {
-    cache.path(&format!("records/{name}.json"))
-}
-
-/// `cargo xtask compare` and `cargo xtask report`: what the runner makes of records, which takes no host. A record is
-/// given as a file or by the name it was saved under.
-pub(crate) fn view(cache: &Cache, command: &str, options: &Options) -> Result<i32> {
-    let record = |argument: &String| match saved(cache, argument) {
-        place if !Path::new(argument).exists() && place.exists() => place.into_os_string(),
-        _ => argument.into(),
-    };
-    let vtick = artifacts::vtick_of_this_machine()?;
-    let status = run_in_view(Command::new(vtick).arg(command).args(options.forwarded.iter().map(record)))?;
-    Ok(status.code().unwrap_or(CANNOT_RUN))
-}
-
 /// Whatever can be known to be wrong is said before the long work. `Some` is the status to end with.
 fn refused(command: &str, options: &Options) -> Result<Option<i32>> {
     if command == "test" && options.save.is_some() {
@@ -89,24 +71,6 @@ fn refused(command: &str, options: &Options) -> Result<Option<i32>> {
     plan(command, &options.forwarded)
 }
 
-/// Asks the runner, built for this machine, what it thinks of its arguments.
-fn plan(command: &str, arguments: &[String]) -> Result<Option<i32>> {
-    let vtick = artifacts::vtick_of_this_machine()?;
-    let captured = capture(Command::new(vtick).args([command, "--plan"]).args(arguments), None)?;
-    match captured.status.code() {
-        Some(0) => Ok(None),
-        // It has answered: --list, --explain and the like need no host.
-        Some(3) => {
-            print!("{}", captured.stdout);
-            Ok(Some(0))
-        }
-        _ => {
-            eprintln!("{}", captured.said.join("\n"));
-            Ok(Some(CANNOT_RUN))
-        }
-    }
-}
-
 /// Runs `vtick COMMAND` with the forwarded arguments on every kernel that is asked for. The worst status counts.
 fn check(command: &str, cache: &Cache, options: &Options) -> Result<i32> {
     let arguments = [&[command.to_owned()], &options.forwarded[..]].concat();
@@ -115,26 +79,32 @@ fn check(command: &str, cache: &Cache, options: &Options) -> Result<i32> {
         let output = options.output.iter().flat_map(|path| ["--output".to_owned(), path.display().to_string()]);
         return native::run(&programs.vtick, &arguments.iter().cloned().chain(output).collect::<Vec<_>>());
     }
-    let mut argv = [&["/bin/vtick".to_owned()], &arguments[..], &["--output".to_owned(), RECORD.to_owned()]].concat();
+    let mut argv = [&["/bin/vtick".to_owned()], &arguments[..]].concat();
     if command == "test" {
         argv.push("--journal".to_owned());
     }
     let (kernels, programs) = prepare(cache, options)?;
-    let mut worst = 0;
     let scratch = tempfile::tempdir()?;
-    let mut asked = outputs(options)?.into_iter();
+    let mut outputs = outputs(options)?;
+    let side_by_side = command == "bench" && kernels.len() > 1;
+    if side_by_side && outputs.is_empty() {
+        outputs = (0..kernels.len()).map(|index| scratch.path().join(format!("{index}.json"))).collect();
+    }
+    if !outputs.is_empty() {
+        argv.extend(["--output".to_owned(), RECORD.to_owned()]);
+    }
+    let mut worst = 0;
     let mut records = Vec::new();
     for (index, kernel) in kernels.iter().enumerate() {
-        let output = asked.next().unwrap_or_else(|| scratch.path().join(format!("{index}.json")));
         if kernels.len() > 1 {
             println!("== {}", kernel.name);
         }
         match survive(options, &programs, kernel, &argv) {
             Ok((status, files)) => {
                 worst = worst.max(status);
-                // A run that was refused has said why, and left none.
-                if status != CANNOT_RUN {
-                    keep(&files, &output)?;
+                if let Some(output) = outputs.get(index)
+                    && keep(&files, output, status)?
+                {
                     records.push(output);
                 }
             }
@@ -146,7 +116,7 @@ fn check(command: &str, cache: &Cache, options: &Options) -> Result<i32> {
             Err(error) => return Err(error),
         }
     }
-    if command == "bench" && records.len() > 1 {
+    if side_by_side && records.len() > 1 {
         let vtick = artifacts::vtick_of_this_machine()?;
         run_in_view(Command::new(vtick).args(["report", "--side-by-side"]).args(&records))?;
     }
@@ -159,14 +129,14 @@ fn survive(options: &Options, programs: &Programs, kernel: &Kernel, argv: &[Stri
     let mut journal: Vec<String> = Vec::new();
     let mut status = 0;
     loop {
-        let mut argv = argv.to_vec();
-        let mut files = Vec::new();
+        let mut run = plain(options, programs, kernel, argv.to_vec());
+        run.notes = Some(NOTE);
+        run.job.collect = vec![RECORD.to_owned()];
         if !journal.is_empty() {
-            argv.extend(["--resume".to_owned(), JOURNAL.to_owned()]);
-            files.push((JOURNAL.to_owned(), (journal.join("\n") + "\n").into_bytes()));
+            run.job.argv.extend(["--resume".to_owned(), JOURNAL.to_owned()]);
+            run.files.push((JOURNAL.to_owned(), (journal.join("\n") + "\n").into_bytes()));
         }
-        let job = job(argv, vec![RECORD.to_owned()]);
-        let error = match emulate(options, programs, &[], kernel, &job, &files, Some(NOTE)) {
+        let error = match emulate(&run) {
             Ok((ended, files)) => return Ok((status.max(ended), files)),
             Err(error) => error,
         };
@@ -182,106 +152,16 @@ fn survive(options: &Options, programs: &Programs, kernel: &Kernel, argv: &[Stri
     }
 }
 
-/// `cargo xtask run`: any command in the emulated host, as a person at its prompt would give it.
-pub(crate) fn run(cache: &Cache, options: &Options) -> Result<i32> {
-    if options.forwarded.is_empty() {
-        bail!("what is to be run? for example: cargo xtask run -- vtick test");
-    }
-    if options.host == Host::Native || options.output.is_some() {
-        bail!("`cargo xtask run` is for the emulated host: --host native and --output do not apply");
-    }
-    let (kernels, programs) = prepare(cache, options)?;
-    let mut worst = 0;
-    for kernel in &kernels {
-        let job = job(options.forwarded.clone(), options.fetch.clone());
-        let (status, files) = emulate(options, &programs, &options.with, kernel, &job, &[], None)?;
-        worst = worst.max(status);
-        for path in &options.fetch {
-            let (_, contents) = files
-                .iter()
-                .find(|(name, _)| name == path)
-                .with_context(|| format!("--fetch {path}: there was no such file"))?;
-            let name = Path::new(path).file_name().with_context(|| format!("--fetch {path} is no file"))?;
-            fs::write(name, contents)?;
+/// Writes the record there, and says whether there was one. A run that was refused or killed has said so, and left none.
+fn keep(files: &Files, output: &Path, status: i32) -> Result<bool> {
+    // `vtick` makes the file before it starts, so that a bad path costs nothing: an empty one is none.
+    match files.iter().find(|(path, record)| path == RECORD && !record.is_empty()) {
+        Some((_, record)) => {
+            fs::write(output, record).map(|()| true).with_context(|| format!("cannot write {}", output.display()))
         }
+        None if status >= CANNOT_RUN => Ok(false),
+        None => bail!("the run left no record to write to {}", output.display()),
     }
-    Ok(worst)
-}
-
-fn runs_natively(options: &Options) -> Result<bool> {
-    let native = match options.host {
-        Host::Native => true,
-        Host::Emulated => false,
-        Host::Auto => native::possible() && options.kernels.is_empty() && options.machine == qemu::Machine::default(),
-    };
-    if native {
-        native::check()?;
-        if !options.kernels.is_empty() || options.machine != qemu::Machine::default() {
-            bail!(
-                "--host native runs on the kernel and the machine that are here: options that choose others do not apply"
-            );
-        }
-    }
-    Ok(native)
-}
-
-/// The kernels and the programs. First what can be refused, then what takes long.
-fn prepare(cache: &Cache, options: &Options) -> Result<(Vec<Kernel>, Programs)> {
-    let wanted = if options.kernels.is_empty() { vec![kernel::DEFAULT.to_owned()] } else { options.kernels.clone() };
-    let obtain = |kernel: &String| kernel::obtain(cache, kernel, options.refresh);
-    let kernels = wanted.iter().map(obtain).collect::<Result<Vec<_>>>()?;
-    qemu::ensure_installed()?;
-    let programs = artifacts::programs(&Toolchain::obtain(cache, options.refresh)?)?;
-    Ok((kernels, programs))
-}
-
-fn job(argv: Vec<String>, collect: Vec<String>) -> Job {
-    // The same environment everywhere: what a shell here happens to export would move the stack of what is measured.
-    let env = [("PATH", "/bin"), ("HOME", "/tmp"), ("TERM", "dumb")];
-    let env = env.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
-    Job { argv, env, collect, settle: SETTLE }
-}
-
-/// One run in the emulated host: its status, and the files it left.
-fn emulate(
-    options: &Options,
-    programs: &Programs,
-    with: &[PathBuf],
-    kernel: &Kernel,
-    job: &Job,
-    put: &[(String, Vec<u8>)],
-    notes: Option<char>,
-) -> Result<(i32, Files)> {
-    let name: String =
-        kernel.name.chars().map(|c| if c.is_ascii_alphanumeric() || ".-+".contains(c) { c } else { '_' }).collect();
-    let run = Run {
-        kernel,
-        machine: &options.machine,
-        agent: &programs.agent,
-        programs: &[std::slice::from_ref(&programs.vtick), with].concat(),
-        job,
-        notes,
-        files: put,
-        silence: options.silence,
-        timeout: options.timeout,
-        log: &artifacts::target().join("kernel-log").join(format!("{name}.log")),
-    };
-    let outcome = run.run()?;
-    let status = match outcome.exit {
-        Exit::Code(code) => code.into(),
-        Exit::Signal(signal) => {
-            eprintln!("error: in the emulated host, {} was {}", job.argv.join(" "), outcome.exit);
-            128 + i32::from(signal)
-        }
-    };
-    Ok((status, outcome.files))
-}
-
-fn keep(files: &Files, output: &Path) -> Result<()> {
-    let Some((_, record)) = files.iter().find(|(path, _)| path == RECORD) else {
-        bail!("the run left no record to write to {}", output.display());
-    };
-    fs::write(output, record).with_context(|| format!("cannot write {}", output.display()))
 }
 
 /// One file for one kernel; for several, the file's name with each kernel's in it.
@@ -329,6 +209,17 @@ mod tests {
         assert_eq!(one, [PathBuf::from("a/r.json")]);
         let two = outputs(&options("--output a/r.json --kernel debian:6.1 --kernel /k/Image")).unwrap();
         assert_eq!(two, [PathBuf::from("a/r-6.1.json"), PathBuf::from("a/r-_k_Image.json")]);
+    }
+
+    #[test]
+    fn a_record_is_missed_only_where_the_run_came_to_its_end() {
+        let output = Path::new("/nowhere/r.json");
+        for none in [Files::new(), vec![(RECORD.to_owned(), Vec::new())]] {
+            assert!(!keep(&none, output, 128 + 11).unwrap(), "killed");
+            assert!(!keep(&none, output, CANNOT_RUN).unwrap(), "refused");
+            let error = keep(&none, output, 1).unwrap_err().to_string();
+            assert_eq!(error, "the run left no record to write to /nowhere/r.json");
+        }
     }
 
     #[test]

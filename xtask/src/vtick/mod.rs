@@ -1,0 +1,104 @@
+//! The commands that run `vtick`: everything built, fetched and checked, then run natively or in the emulated host.
+
+mod check;
+mod run;
+mod view;
+
+use std::process::Command;
+
+use anyhow::{Result, bail};
+use vtick_frame::{Exit, Job};
+
+pub(crate) use self::check::{bench, test};
+pub(crate) use self::run::run;
+pub(crate) use self::view::view;
+use crate::artifacts::{self, Programs};
+use crate::cache::Cache;
+use crate::cli::{Host, Options};
+use crate::emulated::{Files, Run, SETTLE};
+use crate::kernel::{self, Kernel};
+use crate::process::capture;
+use crate::toolchain::Toolchain;
+use crate::{native, qemu};
+
+/// Status of a run that could not take place.
+pub(crate) const CANNOT_RUN: i32 = 2;
+
+/// Asks the runner, built for this machine, what it thinks of its arguments.
+fn plan(command: &str, arguments: &[String]) -> Result<Option<i32>> {
+    let vtick = artifacts::vtick_of_this_machine()?;
+    let captured = capture(Command::new(vtick).args([command, "--plan"]).args(arguments), None)?;
+    match captured.status.code() {
+        Some(0) => Ok(None),
+        // It has answered: --list, --explain and the like need no host.
+        Some(3) => {
+            print!("{}", captured.stdout);
+            Ok(Some(0))
+        }
+        _ => {
+            eprintln!("{}", captured.said.join("\n"));
+            Ok(Some(CANNOT_RUN))
+        }
+    }
+}
+
+fn runs_natively(options: &Options) -> Result<bool> {
+    let native = match options.host {
+        Host::Native => true,
+        Host::Emulated => false,
+        Host::Auto => native::possible() && options.kernels.is_empty() && options.machine == qemu::Machine::default(),
+    };
+    if native {
+        native::check()?;
+        if !options.kernels.is_empty() || options.machine != qemu::Machine::default() {
+            bail!(
+                "--host native runs on the kernel and the machine that are here: options that choose others do not apply"
+            );
+        }
+    }
+    Ok(native)
+}
+
+/// The kernels and the programs. First what can be refused, then what takes long.
+fn prepare(cache: &Cache, options: &Options) -> Result<(Vec<Kernel>, Programs)> {
+    let wanted = if options.kernels.is_empty() { vec![kernel::DEFAULT.to_owned()] } else { options.kernels.clone() };
+    let obtain = |kernel: &String| kernel::obtain(cache, kernel, options.refresh);
+    let kernels = wanted.iter().map(obtain).collect::<Result<Vec<_>>>()?;
+    qemu::ensure_installed()?;
+    let programs = artifacts::programs(&Toolchain::obtain(cache, options.refresh)?)?;
+    Ok((kernels, programs))
+}
+
+/// A run of `argv` in the emulated host, with nothing besides; callers add what it needs.
+fn plain<'a>(options: &Options, programs: &Programs, kernel: &'a Kernel, argv: Vec<String>) -> Run<'a> {
+    // The same environment everywhere: what a shell here happens to export would move the stack of what is measured.
+    let env = [("PATH", "/bin"), ("HOME", "/tmp"), ("TERM", "dumb")];
+    let env = env.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+    let plain = |c: char| if c.is_ascii_alphanumeric() || ".-+".contains(c) { c } else { '_' };
+    let name: String = kernel.name.chars().map(plain).collect();
+    Run {
+        kernel,
+        machine: options.machine.clone(),
+        agent: programs.agent.clone(),
+        programs: vec![programs.vtick.clone()],
+        job: Job { argv, env, collect: Vec::new(), settle: SETTLE },
+        notes: None,
+        files: Vec::new(),
+        silence: options.silence,
+        timeout: options.timeout,
+        log: artifacts::target().join("kernel-log").join(format!("{name}.log")),
+    }
+}
+
+/// Does it: the status of the command as a shell has it, and the files it left.
+fn emulate(run: &Run) -> Result<(i32, Files)> {
+    let outcome = run.run()?;
+    let status = match outcome.exit {
+        Exit::Code(code) => code.into(),
+        Exit::Signal(signal) => {
+            eprintln!("error: in the emulated host, {} was {}", run.job.argv.join(" "), outcome.exit);
+            128 + i32::from(signal)
+        }
+    };
+    Ok((status, outcome.files))
+}
