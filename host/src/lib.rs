@@ -12,5 +12,6 @@ pub mod kvm;
 pub mod latency;
 pub mod lines;
 pub mod machine;
+pub mod payload;
 pub mod report;
 pub mod trace;

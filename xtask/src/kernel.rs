@@ -10,7 +10,7 @@ use crate::apt::{Apt, Available};
 use crate::cache::Cache;
 use crate::process::{Interrupted, check_interrupted};
 use crate::progress::Step;
-use crate::{deb, image, version};
+use crate::{deb, version};
 
 /// What is tested when nothing else is asked for.
 pub(crate) const DEFAULT: &str = "debian:6.12";
@@ -49,7 +49,7 @@ fn from_file(cache: &Cache, path: &Path) -> Result<Kernel> {
         anyhow::anyhow!("--kernel {name}: {error}{hint}")
     })?;
     let length = file.len();
-    let image = image::plain(file).map_err(|what| anyhow::anyhow!("--kernel {name} {what}"))?;
+    let image = vtick_kernel_image::plain(file).map_err(|what| anyhow::anyhow!("--kernel {name} {what}"))?;
     if image.len() == length {
         return Ok(Kernel { name, image: path.to_owned() });
     }
@@ -215,7 +215,8 @@ fn fetch(apt: &Apt, package: &Package, folder: &Path) -> Result<()> {
     }
     let image =
         find(&unpacked, "vmlinuz")?.with_context(|| format!("Debian's package of {release} has no kernel in it"))?;
-    let image = image::plain(fs::read(image)?).map_err(|what| anyhow::anyhow!("Debian's kernel {release} {what}"))?;
+    let image = vtick_kernel_image::plain(fs::read(image)?)
+        .map_err(|what| anyhow::anyhow!("Debian's kernel {release} {what}"))?;
     fs::write(folder.join("Image"), image)?;
     if let Some(config) = find(&unpacked, "config")? {
         let config = fs::read_to_string(config)?;

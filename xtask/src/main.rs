@@ -11,7 +11,6 @@ mod cli;
 mod deb;
 mod emulated;
 mod fdt;
-mod image;
 mod initramfs;
 mod kernel;
 mod lint;

@@ -5,18 +5,43 @@ use std::io::Read;
 
 use flate2::read::GzDecoder;
 
-/// The plain Image, or in one sentence what the file is instead.
-pub(crate) fn plain(file: Vec<u8>) -> Result<Vec<u8>, String> {
-    let image = unwrap(file)?;
-    let magic = image.get(0x38..0x3c);
-    if magic != Some(b"ARM\x64") {
-        return Err(format!("is no arm64 kernel Image: {}", kind(&image)));
+/// What the 64 bytes at the start of an Image say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// The Image goes so many bytes behind a multiple of 2 MiB.
+    pub text_offset: u64,
+    /// Bytes of memory that the kernel takes from there on, more than the file has. Kernels before 3.17 say 0.
+    pub image_size: u64,
+    /// The kernel runs big-endian.
+    pub big_endian: bool,
+}
+
+impl Header {
+    /// The header, if there is one.
+    pub fn parse(image: &[u8]) -> Option<Header> {
+        let word = |at: usize| Some(u64::from_le_bytes(image.get(at..at + 8)?.try_into().ok()?));
+        let header = Header { text_offset: word(8)?, image_size: word(16)?, big_endian: word(24)? & 1 != 0 };
+        (image.get(0x38..0x3c) == Some(b"ARM\x64")).then_some(header)
     }
-    let whole = expected_length(&image).unwrap_or(0x1000);
+}
+
+/// The plain Image, or in one sentence what the file is instead.
+pub fn plain(file: Vec<u8>) -> Result<Vec<u8>, String> {
+    let image = unpacked(file)?;
+    if Header::parse(&image).is_none() {
+        return Err(format!("is no arm64 kernel Image: {}", kind(&image).unwrap_or(NO_MAGIC)));
+    }
+    check(&image)?;
+    Ok(image)
+}
+
+/// Whether a plain Image is whole.
+pub fn check(image: &[u8]) -> Result<(), String> {
+    let whole = expected_length(image).unwrap_or(0x1000);
     if image.len() < whole {
         return Err(format!("is a truncated arm64 kernel Image: {} of at least {whole} bytes", image.len()));
     }
-    Ok(image)
+    Ok(())
 }
 
 /// How long the file has to be: its header only says how much memory the kernel takes, but the EFI stub's section table
@@ -35,7 +60,13 @@ fn expected_length(image: &[u8]) -> Option<usize> {
     ends.collect::<Option<Vec<_>>>()?.into_iter().max()
 }
 
-fn unwrap(file: Vec<u8>) -> Result<Vec<u8>, String> {
+/// Whether a file is one that [`unpacked`] has something to do with.
+pub fn packed(file: &[u8]) -> bool {
+    file.starts_with(&[0x1f, 0x8b]) || (file.starts_with(b"MZ") && file.get(4..8) == Some(b"zimg"))
+}
+
+/// What a file holds: of a gzip file and of an EFI zboot image what was packed into it, otherwise the file itself.
+pub fn unpacked(file: Vec<u8>) -> Result<Vec<u8>, String> {
     if file.starts_with(&[0x1f, 0x8b]) {
         return gunzip(&file);
     }
@@ -64,20 +95,30 @@ fn gunzip(bytes: &[u8]) -> Result<Vec<u8>, String> {
     Ok(whole)
 }
 
-/// What a file is that isn't what was hoped for.
-fn kind(file: &[u8]) -> &'static str {
+const NO_MAGIC: &str = "the magic number at offset 0x38 is not there";
+
+/// What a file is that is no Image, as far as its first bytes tell.
+pub fn kind(file: &[u8]) -> Option<&'static str> {
     if file.get(0x202..0x206) == Some(b"HdrS") {
-        return "it is an x86 kernel (bzImage)";
+        return Some("it is an x86 kernel (bzImage)");
     }
-    match file {
-        [] => "it is empty",
-        [0x7f, b'E', b'L', b'F', ..] => "it is an ELF file; arch/arm64/boot/Image of the same build is what is needed",
-        [b'!', b'<', b'a', b'r', b'c', b'h', b'>', ..] => "it is an archive, perhaps a Debian package",
-        [b'M', b'Z', ..] => "it is an EFI program",
-        [0xfd, b'7', b'z', b'X', b'Z', ..] => "it is compressed with xz: unpack it first",
-        [0x28, 0xb5, 0x2f, 0xfd, ..] => "it is compressed with zstd: unpack it first",
-        _ => "the magic number at offset 0x38 is not there",
+    const KINDS: &[(&[u8], &str)] = &[
+        (b"\x7fELF", "it is an ELF file; arch/arm64/boot/Image of the same build is what is needed"),
+        (b"!<arch>", "it is an archive, perhaps a Debian package"),
+        (b"MZ", "it is an EFI program"),
+        (b"\xfd7zXZ", "it is compressed with xz: unpack it first"),
+        (b"\x28\xb5\x2f\xfd", "it is compressed with zstd: unpack it first"),
+        (b"BZh", "it is compressed with bzip2: unpack it first"),
+        (b"\x02\x21\x4c\x18", "it is compressed with lz4: unpack it first"),
+        (b"\x04\x22\x4d\x18", "it is compressed with lz4: unpack it first"),
+        (b"\x27\x05\x19\x56", "it is a U-Boot image: give the Image that it was made from"),
+        (b"\xd0\x0d\xfe\xed", "it is a device tree or a FIT image"),
+        (b"07070", "it is a cpio archive: an initramfs"),
+    ];
+    if file.is_empty() {
+        return Some("it is empty");
     }
+    KINDS.iter().find(|(magic, _)| file.starts_with(magic)).map(|(_, what)| *what)
 }
 
 #[cfg(test)]
@@ -125,6 +166,21 @@ mod tests {
         assert_eq!(plain(file.clone()), Ok(file.clone()));
         file.truncate(0x1800);
         assert_eq!(plain(file), Err("is a truncated arm64 kernel Image: 6144 of at least 8192 bytes".into()));
+    }
+
+    #[test]
+    fn the_header_says_where_the_image_goes_and_how_much_memory_it_takes() {
+        let mut file = image();
+        file[8..16].copy_from_slice(&0x8_0000_u64.to_le_bytes());
+        file[16..24].copy_from_slice(&0x1e7_0000_u64.to_le_bytes());
+        file[24] = 0xa;
+        let due = Header { text_offset: 0x8_0000, image_size: 0x1e7_0000, big_endian: false };
+        assert_eq!(Header::parse(&file), Some(due));
+        file[24] = 0xb;
+        assert_eq!(Header::parse(&file), Some(Header { big_endian: true, ..due }));
+        assert_eq!(Header::parse(&file[..59]), None);
+        file[0x38] = 0;
+        assert_eq!(Header::parse(&file), None);
     }
 
     #[test]
