@@ -3,6 +3,8 @@
 //! Nothing in here knows of KVM, threads or clocks.
 
 pub mod device;
+pub mod flash;
+pub mod fw_cfg;
 pub mod map;
 
 pub use device::Device;
