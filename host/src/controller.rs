@@ -48,6 +48,12 @@ impl Access {
         };
         Some(Access { frame, offset, len: usize::from(len), write: write.map(|value| value as u32) })
     }
+
+    /// Whether it acknowledges an interrupt: a read of GICC_IAR or GICC_AIAR `[GICv2/4.4.4, 4.4.9]`.
+    #[inline(always)]
+    pub fn acknowledges(&self) -> bool {
+        self.frame == Frame::CpuInterface && matches!(self.offset, 0x0c | 0x20) && self.write.is_none()
+    }
 }
 
 /// The interrupt controller of a VM, or the wire that stands in for it, and the lines it drives.

@@ -2,9 +2,20 @@
 //!
 //! Nothing in here knows of KVM, threads or clocks.
 
+pub mod bus;
 pub mod device;
+pub mod fdt;
 pub mod flash;
 pub mod fw_cfg;
+mod ledger;
 pub mod map;
+mod pl011;
+mod rtc;
+mod step;
 
+pub use bus::{Bus, Moved, Port};
 pub use device::Device;
+pub use ledger::{Account, Ledger};
+pub use pl011::Pl011;
+pub use rtc::Pl031;
+pub use step::{Books, Flow, Machine};
