@@ -12,6 +12,7 @@ pub mod map;
 mod pl011;
 mod rtc;
 mod step;
+pub mod virtio;
 
 pub use bus::{Bus, Moved, Port};
 pub use device::Device;
