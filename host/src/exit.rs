@@ -1,9 +1,9 @@
 //! A return of KVM_RUN, parsed once into a value that owns what it says.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Why KVM_RUN returned. Tag `[KVM-API]`: Linux, Documentation/virt/kvm/api.rst.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "reason", rename_all = "kebab-case")]
 pub enum Exit {
     /// -1 with EINTR: a signal, `immediate_exit`, or a device level that changed. Only the level field tells which.

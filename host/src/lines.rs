@@ -3,10 +3,10 @@
 //! `kvm_run.s.regs.device_irq_level` says what the timers and the PMU put out ([KVM-API/8.9]); KVM_IRQ_LINE of type CPU
 //! drives a vCPU's IRQ and FIQ inputs ([KVM-API/4.25]). What stands between the two is in [`crate::controller`].
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Output levels of the devices inside a vCPU, as KVM reports them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Levels(pub u32);
 
@@ -51,7 +51,7 @@ impl std::fmt::Display for Levels {
 pub const INTIDS: [(Levels, u32); 3] = [(Levels::VTIMER, 27), (Levels::PTIMER, 30), (Levels::PMU, 23)];
 
 /// What becomes of the levels of a vCPU.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Routing {
     /// Nothing: the lines are driven by hand, or not at all.
@@ -63,7 +63,7 @@ pub enum Routing {
 }
 
 /// A CPU input that userspace drives.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Line {
     /// KVM_ARM_IRQ_CPU_IRQ.

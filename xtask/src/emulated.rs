@@ -21,6 +21,15 @@ const LOG_LINES: usize = 30;
 /// Settling time of the host before a measurement, in its own time, which costs none here.
 pub(crate) const SETTLE: Duration = Duration::from_secs(3);
 
+/// The note of a command whose next word comes soon: what it does until then takes far less than the host's boot did.
+const BRIEF: &str = "brief";
+
+/// The longest silence behind [`BRIEF`], on a machine that took so long to boot the host: a multiple, so that whatever
+/// else this machine is busy with slows down both.
+fn brief(boot: Duration) -> Duration {
+    (4 * boot).max(Duration::from_secs(10))
+}
+
 /// One run.
 #[derive(Debug)]
 pub(crate) struct Run<'a> {
@@ -34,7 +43,8 @@ pub(crate) struct Run<'a> {
     pub(crate) programs: Vec<PathBuf>,
     /// What to run there.
     pub(crate) job: Job,
-    /// Lines that the command prints with this in front are notes: kept, and not shown.
+    /// Lines that the command prints with this in front are notes: kept, and not shown. The note [`BRIEF`] says that
+    /// the next comes soon.
     pub(crate) notes: Option<char>,
     /// Files to put there besides, each with its path.
     pub(crate) files: Files,
@@ -63,6 +73,8 @@ pub(crate) struct Outcome {
 pub(crate) struct Died {
     /// How, in one line.
     pub(crate) how: String,
+    /// The last line of its kernel log, if it left any.
+    pub(crate) last_line: Option<String>,
     /// The end of its kernel log, and where all of it is.
     pub(crate) last_words: String,
     /// The notes that the command had printed.
@@ -90,7 +102,8 @@ enum Stage {
 /// Why a run was not left to come to its own end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stopped {
-    Silent,
+    /// For so long.
+    Silent(Duration),
     TooLong,
     /// It ended, but this part of what it sent never arrived.
     Lost(u32),
@@ -106,6 +119,10 @@ struct Heard {
     step: Step,
     notes: Option<char>,
     noted: Vec<String>,
+    /// The command has said that its next word comes soon.
+    brief: bool,
+    /// How long the host took to boot.
+    boot: Duration,
     /// A line of the command that has not ended yet, where notes have to be told from the rest.
     unended: Vec<u8>,
 }
@@ -129,6 +146,8 @@ impl Run<'_> {
             step: Step::new(format!("Booting {}", self.kernel.name)),
             notes: self.notes,
             noted: Vec::new(),
+            brief: false,
+            boot: Duration::ZERO,
             unended: Vec::new(),
         };
         let mut qemu = spawn(&mut command)?;
@@ -146,7 +165,8 @@ impl Run<'_> {
             }
             (Ok(why), _) => {
                 let (how, last_words) = self.diagnosis(&heard, why);
-                Err(Died { how, last_words, notes: heard.noted }.into())
+                let last_line = String::from_utf8_lossy(&heard.log).lines().next_back().map(str::to_owned);
+                Err(Died { how, last_line, last_words, notes: heard.noted }.into())
             }
         }
     }
@@ -201,8 +221,12 @@ impl Run<'_> {
             if started.elapsed() > self.timeout {
                 return Ok(Some(Stopped::TooLong));
             }
-            if last_word.elapsed() > self.silence {
-                return Ok(Some(Stopped::Silent));
+            if heard.stage == Stage::Booting {
+                heard.boot = started.elapsed();
+            }
+            let patience = if heard.brief { brief(heard.boot).min(self.silence) } else { self.silence };
+            if last_word.elapsed() > patience {
+                return Ok(Some(Stopped::Silent(patience)));
             }
         }
         decoder.finish().into_iter().try_for_each(|event| heard.take(event))?;
@@ -239,11 +263,9 @@ impl Run<'_> {
         };
         let mut what = match (panic, why) {
             (Some(panic), _) => format!("the emulated host died {when}: {}", panic.trim()),
-            (None, Some(Stopped::Silent)) => {
-                format!(
-                    "the emulated host was silent for {} s {when} (--silence), and was stopped",
-                    self.silence.as_secs()
-                )
+            (None, Some(Stopped::Silent(silence))) => {
+                let bound = if silence < self.silence { "much longer than it took to boot" } else { "--silence" };
+                format!("the emulated host was silent for {} s {when} ({bound}), and was stopped", silence.as_secs())
             }
             (None, Some(Stopped::TooLong)) => {
                 format!("the emulated host was stopped {when}, after {} s (--timeout)", self.timeout.as_secs())
@@ -254,7 +276,7 @@ impl Run<'_> {
             (None, None) if heard.trouble.is_empty() => format!("the emulated host went down {when}"),
             (None, None) => format!("in the emulated host: {}", heard.trouble.join("; ")),
         };
-        if heard.stage == Stage::Booting && why == Some(Stopped::Silent) && log.trim().is_empty() {
+        if heard.stage == Stage::Booting && matches!(why, Some(Stopped::Silent(_))) && log.trim().is_empty() {
             what.push_str("; a kernel needs CONFIG_SERIAL_AMBA_PL011_CONSOLE=y to be heard at all");
         }
         let lines: Vec<_> = log.lines().collect();
@@ -290,7 +312,11 @@ impl Heard {
         let mut shown = Vec::new();
         for line in lines.split_inclusive(|byte| *byte == b'\n') {
             match String::from_utf8_lossy(line) {
-                note if note.starts_with(mark) => self.noted.push(note.trim_end().to_owned()),
+                note if note.starts_with(mark) => {
+                    let note = note.trim_end();
+                    self.brief = note.strip_prefix(mark) == Some(BRIEF);
+                    self.noted.push(note.to_owned());
+                }
                 _ => shown.extend_from_slice(line),
             }
         }

@@ -1,15 +1,18 @@
 //! What a run leaves to its successor, should the host die under it.
 //!
 //! With `--journal`, lines that start with `@` tell on standard output which check is about to run (`@check NAME`) and
-//! what came of it (`@verdict JSON`). Whoever boots the host keeps them, adds `@died WHY`, and hands them to the next
-//! run with `--resume`: it takes over the verdicts, knows which check took the host down, and goes on with the rest.
+//! what came of it (`@verdict JSON`, with the transcript where the host may well die). Whoever boots the host keeps them,
+//! adds `@died WHY`, and hands them to the next run with `--resume`: it takes over the verdicts, knows which check took the
+//! host down, and goes on with the rest. `@brief` says that until the next line no more time passes than the host took to
+//! boot: whoever waits longer waits for a dead one.
 
 use std::path::Path;
 
 use anstream::println;
 use serde::{Deserialize, Serialize};
 
-use crate::contract::{Check, Judgement, Verdict};
+use crate::contract::{self, Check, Judgement, Transcript, Verdict};
+use crate::report::{CheckRecord, Host};
 
 /// A verdict as it stands in the journal.
 #[derive(Serialize, Deserialize)]
@@ -17,6 +20,8 @@ struct Entry {
     name: String,
     #[serde(flatten)]
     judgement: Judgement,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    transcript: Option<Transcript>,
 }
 
 /// The journal of this run, and what earlier ones left in it.
@@ -50,23 +55,27 @@ impl Journal {
     }
 
     /// What an earlier run found out about a check.
-    pub(super) fn past(&self, check: &Check) -> Option<(Judgement, Told)> {
-        let found = self.past.iter().find(|(entry, _)| entry.name == check.name);
-        found.map(|(entry, told)| (entry.judgement.clone(), *told))
+    pub(super) fn past(&self, check: &'static Check, host: &Host) -> Option<(CheckRecord, Told)> {
+        let (entry, told) = self.past.iter().find(|(entry, _)| entry.name == check.name)?;
+        Some((contract::past(check, host, entry.judgement.clone(), entry.transcript.clone()), *told))
     }
 
-    /// A check is about to run.
-    pub(super) fn begin(&self, check: &Check) {
+    /// A check is about to run that the host may not survive, or one like any other.
+    pub(super) fn begin(&self, check: &Check, dangerous: bool) {
         if self.keep {
             println!("@check {}", check.name);
+            if dangerous {
+                println!("@brief");
+            }
         }
     }
 
-    /// It has a verdict.
-    pub(super) fn end(&self, check: &Check, judgement: &Judgement) {
+    /// It has a verdict. The transcript is kept, too, if the host may yet die before the record is written.
+    pub(super) fn end(&self, result: &CheckRecord, with_transcript: bool) {
         if self.keep {
-            let entry = Entry { name: check.name.to_owned(), judgement: judgement.clone() };
-            println!("@verdict {}", serde_json::to_string(&entry).expect("two strings and a word"));
+            let transcript = result.transcript.clone().filter(|_| with_transcript);
+            let entry = Entry { name: result.name.to_owned(), judgement: result.judgement.clone(), transcript };
+            println!("@verdict {}", serde_json::to_string(&entry).expect("strings, words and numbers"));
         }
     }
 }
@@ -77,6 +86,7 @@ fn parse(text: &str) -> Result<Vec<(Entry, Told)>, String> {
     for line in text.lines() {
         match line.split_once(' ') {
             Some(("@check", name)) => running = Some(name.to_owned()),
+            None if line == "@brief" => {}
             Some(("@verdict", json)) => {
                 running = None;
                 let entry: Entry = serde_json::from_str(json).map_err(|e| e.to_string())?;
@@ -88,7 +98,7 @@ fn parse(text: &str) -> Result<Vec<(Entry, Told)>, String> {
                 let name = running.take().ok_or("a run died, but not of a check")?;
                 let judgement =
                     Judgement { verdict: Verdict::Violated, reason: format!("it took the host down with it: {why}") };
-                past.push((Entry { name, judgement }, Told::No));
+                past.push((Entry { name, judgement, transcript: None }, Told::No));
             }
             _ => return Err(format!("no line of a journal: {line}")),
         }
@@ -102,7 +112,7 @@ mod tests {
 
     #[test]
     fn the_check_under_way_when_the_host_died_is_the_one_to_blame() {
-        let text = "@check first\n@verdict {\"name\":\"first\",\"verdict\":\"held\",\"reason\":\"seen\"}\n\
+        let text = "@check first\n@brief\n@verdict {\"name\":\"first\",\"verdict\":\"held\",\"reason\":\"seen\"}\n\
                     @check second\n@died it was silent for 60 s\n";
         let past = parse(text).unwrap();
         let seen: Vec<_> = past.iter().map(|(e, told)| (e.name.as_str(), e.judgement.verdict, *told)).collect();

@@ -134,17 +134,18 @@ fn run_checks(
     }
     // What may take this host down comes last: everything else has its verdict by then.
     chosen.sort_by_key(|check| check.endangers(&record.host));
+    let danger = chosen.last().is_some_and(|check| check.endangers(&record.host));
     for check in chosen {
-        if let Some((judgement, told)) = journal.past(check) {
-            let result = CheckRecord::without_transcript(check, &record.host, judgement);
+        let dangerous = check.endangers(&record.host);
+        if let Some((result, told)) = journal.past(check, &record.host) {
             if told == Told::No {
                 terminal::check(&result, args.timeline);
-                journal.end(check, &result.judgement);
+                journal.end(&result, danger);
             }
             record.checks.push(result);
             continue;
         }
-        journal.begin(check);
+        journal.begin(check, dangerous);
         let mut result =
             contract::run(check, &record.host, |program| kvm.run(program, fault.map(|fault| fault.fault)))?;
         if fault.is_some() {
@@ -152,7 +153,7 @@ fn run_checks(
             result.expected = None;
         }
         terminal::check(&result, args.timeline);
-        journal.end(check, &result.judgement);
+        journal.end(&result, danger);
         // Whoever passes on what was printed does so now, and not while the next program runs.
         std::thread::sleep(REST);
         record.checks.push(result);

@@ -2,17 +2,29 @@
 
 use serde::Serialize;
 
+use super::check::Check;
 use super::program::Program;
 use super::transcript::{Ending, Transcript};
 use crate::lines::Levels;
+use crate::report::Host;
 
 /// A known fault of the kernel that a transcript matches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Cause {
-    /// The commit that repairs it.
-    pub fixed_by: &'static str,
+    /// The commit that repairs it; `None`: no kernel has it repaired.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fixed_by: Option<&'static str>,
     /// What it is.
     pub what: &'static str,
+}
+
+impl std::fmt::Display for Cause {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.fixed_by {
+            Some(commit) => write!(f, "{}; fixed by commit {commit}", self.what),
+            None => write!(f, "{}; known of all kernels", self.what),
+        }
+    }
 }
 
 /// A fault as it shows.
@@ -25,14 +37,14 @@ struct Known {
 const KNOWN: &[Known] = &[
     Known {
         cause: Cause {
-            fixed_by: "4ce98bf0865c",
+            fixed_by: Some("4ce98bf0865c"),
             what: "KVM: arm64: wake-up from WFI when irqchip is in userspace (broken by b57de4ffd7c6, about v5.19)",
         },
         looks_so: overslept,
     },
     Known {
         cause: Cause {
-            fixed_by: "38d7aacca092 (CVE-2024-53195)",
+            fixed_by: Some("38d7aacca092 (CVE-2024-53195)"),
             what: "KVM: arm64: Get rid of userspace_irqchip_in_use",
         },
         looks_so: |_, transcript| {
@@ -41,7 +53,7 @@ const KNOWN: &[Known] = &[
     },
     Known {
         cause: Cause {
-            fixed_by: "d60d8b64280c",
+            fixed_by: Some("d60d8b64280c"),
             what: "KVM: arm/arm64: Fix arch timers with in-kernel irqchips: the host's timer interrupt is left masked",
         },
         looks_so: |program, transcript| match (program.neighbour(), &transcript.neighbour) {
@@ -61,6 +73,18 @@ fn overslept(program: &Program, transcript: &Transcript) -> bool {
         }
         _ => false,
     })
+}
+
+/// Of a host that a check took down with it.
+const LOCK_UP: Cause = Cause {
+    fixed_by: None,
+    what: "KVM: arm64: without a vGIC, a VHE host's timer interrupt handler (kvm_arch_timer_handler) masks the virtual \
+           timer's output alone: a guest's physical timer interrupts the host for ever",
+};
+
+/// The known fault by which a check takes this host down.
+pub(super) fn of_death(check: &Check, host: &Host) -> Option<Cause> {
+    check.endangers(host).then_some(LOCK_UP)
 }
 
 /// The known fault that a violated check's transcript looks like.

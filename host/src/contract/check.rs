@@ -157,7 +157,8 @@ pub fn run<E>(
     host: &Host,
     mut execute: impl FnMut(&Program) -> Result<Transcript, E>,
 ) -> Result<CheckRecord, E> {
-    let (program, judge) = check.build(host.cntfrq);
+    let (mut program, judge) = check.build(host.cntfrq);
+    program.setup.aloud = check.endangers(host);
     let mut tries = 0;
     let (transcript, judgement) = loop {
         let transcript = execute(&program)?;
@@ -167,15 +168,36 @@ pub fn run<E>(
             break (transcript, Judgement::from(judged));
         }
     };
-    let violated = judgement.verdict == Verdict::Violated;
-    Ok(CheckRecord {
+    Ok(record(check, host, &program, judgement, Some(transcript)))
+}
+
+/// The record of a check that an earlier run came to. Where it violated the claim and there is no transcript, that run's
+/// host died of it.
+pub fn past(check: &'static Check, host: &Host, judgement: Judgement, transcript: Option<Transcript>) -> CheckRecord {
+    let (program, _) = check.build(host.cntfrq);
+    record(check, host, &program, judgement, transcript)
+}
+
+fn record(
+    check: &'static Check,
+    host: &Host,
+    program: &Program,
+    judgement: Judgement,
+    transcript: Option<Transcript>,
+) -> CheckRecord {
+    let cause = match &transcript {
+        _ if judgement.verdict != Verdict::Violated => None,
+        Some(transcript) => super::cause::recognise(program, transcript),
+        None => super::cause::of_death(check, host),
+    };
+    CheckRecord {
         name: check.name,
         clause: check.clause,
         claim: check.claim,
-        cause: if violated { super::cause::recognise(&program, &transcript) } else { None },
         judgement,
         expected: super::deviation::expected(check.name, host),
-        timeline: transcript.timeline(&program),
-        transcript: Some(transcript),
-    })
+        cause,
+        timeline: transcript.as_ref().map(|transcript| transcript.timeline(program)).unwrap_or_default(),
+        transcript,
+    }
 }

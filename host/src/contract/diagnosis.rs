@@ -35,28 +35,44 @@ fn diagnose_stopped(s: &Stopped) -> String {
         (_, true) => "guest in HVC at PC",
         _ => "guest did not end, stopped at PC",
     };
-    format!("{place} {}, {}", s.symbol, timer(s))
+    format!("{place} {}, {}", s.symbol, timers(s))
 }
 
-/// The virtual timer's story: whether its output is due, since when, and whether it was reported.
-fn timer(s: &Stopped) -> String {
-    if s.cntv_ctl & ENABLE == 0 {
-        return "virtual timer off".to_owned();
-    }
-    if s.cntv_ctl & IMASK != 0 {
-        return "virtual timer masked (IMASK)".to_owned();
-    }
+/// Both timers' stories; of one that is off while the other is not there is none.
+fn timers(s: &Stopped) -> String {
     let late = s.cntvct.wrapping_sub(s.cntv_cval) as i64;
-    if late < 0 {
-        return format!("virtual timer due in {} ticks", -late);
+    let vtimer = timer("virtual", s.cntv_ctl, late, s.levels.contains(Levels::VTIMER));
+    let ptimer = s.ptimer.and_then(|ptimer| {
+        let late = ptimer.count.wrapping_sub(ptimer.cval) as i64;
+        timer("physical", ptimer.ctl, late, s.levels.contains(Levels::PTIMER))
+    });
+    match (vtimer, ptimer) {
+        (Some(vtimer), Some(ptimer)) => format!("{vtimer}; {ptimer}"),
+        (Some(one), None) | (None, Some(one)) => one,
+        (None, None) if s.ptimer.is_none() => "virtual timer off".to_owned(),
+        (None, None) => "both timers off".to_owned(),
     }
-    let reported = if s.levels.contains(Levels::VTIMER) { "level reported" } else { "level never reported" };
-    format!("virtual timer expired {late} ticks ago, {reported}")
+}
+
+/// A timer's story: whether its output is due, since when, and whether it was reported; `None`: it is off.
+fn timer(which: &str, ctl: u64, late: i64, reported: bool) -> Option<String> {
+    if ctl & ENABLE == 0 {
+        return None;
+    }
+    Some(if ctl & IMASK != 0 {
+        format!("{which} timer masked (IMASK)")
+    } else if late < 0 {
+        format!("{which} timer due in {} ticks", -late)
+    } else {
+        let reported = if reported { "level reported" } else { "level never reported" };
+        format!("{which} timer expired {late} ticks ago, {reported}")
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::contract::Ptimer;
 
     fn stopped() -> Stopped {
         Stopped {
@@ -69,6 +85,7 @@ mod tests {
             cntv_ctl: 5,
             cntv_cval: 1000,
             cntvct: 5000,
+            ptimer: None,
             levels: Levels::NONE,
         }
     }
@@ -84,9 +101,24 @@ mod tests {
 
     #[test]
     fn a_timer_that_is_off_masked_or_not_due_is_not_blamed() {
-        let with = |ctl, cval| timer(&Stopped { cntv_ctl: ctl, cntv_cval: cval, ..stopped() });
+        let with = |ctl, cval| timers(&Stopped { cntv_ctl: ctl, cntv_cval: cval, ..stopped() });
         assert_eq!(with(0, 1000), "virtual timer off");
         assert_eq!(with(3, 1000), "virtual timer masked (IMASK)");
         assert_eq!(with(1, 6000), "virtual timer due in 1000 ticks");
+    }
+
+    #[test]
+    fn the_physical_timer_is_told_of_where_it_can_be_read_and_is_on() {
+        let with = |cntv_ctl, ctl| {
+            let ptimer = Some(Ptimer { ctl, cval: 100, count: 700 });
+            timers(&Stopped { cntv_ctl, ptimer, levels: Levels::VTIMER, ..stopped() })
+        };
+        assert_eq!(with(0, 0), "both timers off");
+        assert_eq!(with(0, 5), "physical timer expired 600 ticks ago, level never reported");
+        assert_eq!(
+            with(3, 5),
+            "virtual timer masked (IMASK); physical timer expired 600 ticks ago, level never reported"
+        );
+        assert_eq!(with(5, 0), "virtual timer expired 4000 ticks ago, level reported");
     }
 }

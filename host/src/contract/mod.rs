@@ -15,11 +15,11 @@ mod transcript;
 
 pub use cause::Cause;
 pub use check::{
-    Check, FailsOn, Judge, Judged, Judgement, Unheld, Verdict, disturbed, judge, not_exercised, run, violated,
+    Check, FailsOn, Judge, Judged, Judgement, Unheld, Verdict, disturbed, judge, not_exercised, past, run, violated,
 };
 pub use clause::Clause;
 pub use deviation::{DEVIATIONS, Deviation, expected};
 pub use diagnosis::diagnose;
 pub use fault::Fault;
 pub use program::{Action, ActionRef, Irqchip, Program, Setup, Step, TimerRegister, Value};
-pub use transcript::{Ending, Event, GuestRecord, Return, Stopped, Transcript};
+pub use transcript::{Ending, Event, GuestRecord, Ptimer, Return, Stopped, Transcript};

@@ -4,7 +4,7 @@
 //! The clock is the host's CNTVCT_EL0 in ticks. The guest's counter is the same less the VM's offset, which the guest
 //! reports when it starts.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use vtick_abi::litmus::{Op, base, code, kind, sysreg};
 use vtick_abi::mailbox;
 
@@ -14,7 +14,7 @@ use crate::exit::Exit;
 use crate::lines::{Levels, Line};
 
 /// One return of KVM_RUN.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Return {
     /// vCPU.
     pub vcpu: usize,
@@ -26,10 +26,20 @@ pub struct Return {
     pub exit: Exit,
     /// The level field, as found on return.
     pub levels: Levels,
+    /// The program counter, where the program asks for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pc: Option<u64>,
+}
+
+impl std::fmt::Display for Return {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "KVM_RUN returned: {}, levels {}", describe_exit(&self.exit), self.levels)?;
+        self.pc.map_or(Ok(()), |pc| write!(f, ", PC {pc:#x}"))
+    }
 }
 
 /// One operation of the guest, or one interrupt it took.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GuestRecord {
     /// vCPU.
     pub vcpu: usize,
@@ -46,7 +56,7 @@ pub struct GuestRecord {
 }
 
 /// Where a vCPU was when it was stopped.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stopped {
     /// Host counter.
     pub at: u64,
@@ -66,12 +76,39 @@ pub struct Stopped {
     pub cntv_cval: u64,
     /// CNTVCT as the guest would read it.
     pub cntvct: u64,
+    /// The physical timer, where the kernel lets userspace read it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ptimer: Option<Ptimer>,
     /// The level field as the last return left it.
     pub levels: Levels,
 }
 
+impl std::fmt::Display for Stopped {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Stopped { symbol, pstate, cntv_ctl, cntv_cval, cntvct, levels, .. } = self;
+        let asleep = if self.in_wfi { " in WFI" } else { "" };
+        write!(f, "{symbol}{asleep}: PSTATE {pstate:#x}, ")?;
+        write!(f, "CNTV_CTL {cntv_ctl:#x}, CNTV_CVAL {cntv_cval:#x}, CNTVCT {cntvct:#x}, ")?;
+        if let Some(Ptimer { ctl, cval, count }) = self.ptimer {
+            write!(f, "CNTP_CTL {ctl:#x}, CNTP_CVAL {cval:#x}, CNTPCT {count:#x}, ")?;
+        }
+        write!(f, "levels {levels}")
+    }
+}
+
+/// The physical timer of a vCPU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ptimer {
+    /// CNTP_CTL.
+    pub ctl: u64,
+    /// CNTP_CVAL.
+    pub cval: u64,
+    /// CNTPCT as the guest would read it.
+    pub count: u64,
+}
+
 /// How a vCPU's part of a program ended.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "ending", rename_all = "kebab-case")]
 pub enum Ending {
     /// It came to its end.
@@ -104,7 +141,7 @@ pub enum Ending {
 }
 
 /// Something that happened, on the host's counter.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub enum Event {
     /// KVM_RUN returned.
@@ -144,7 +181,7 @@ impl Event {
 }
 
 /// Everything that happened while a program ran.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Transcript {
     /// Events in the order of the host's counter.
     pub events: Vec<Event>,
@@ -155,10 +192,10 @@ pub struct Transcript {
     /// Warnings of the host kernel about KVM while the program ran; `None`: its log may not be read.
     pub warnings: Option<Vec<String>>,
     /// What happened in the VM beside this one.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub neighbour: Option<Box<Transcript>>,
     /// Why the program could not be run on this host, if so.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unavailable: Option<String>,
     /// First operation and length of each block, to find a step's records.
     #[serde(skip)]
@@ -301,13 +338,7 @@ impl Transcript {
         for event in &self.events {
             let at = relative(event.at());
             lines.push(match event {
-                Event::Return(r) => format!(
-                    "{at:>+12}  vCPU {}  KVM_RUN returned: {}, levels {} (entered {:+})",
-                    r.vcpu,
-                    describe_exit(&r.exit),
-                    r.levels,
-                    relative(r.entered)
-                ),
+                Event::Return(r) => format!("{at:>+12}  vCPU {}  {r} (entered {:+})", r.vcpu, relative(r.entered)),
                 Event::Guest(g) => format!("{at:>+12}  vCPU {}    guest: {}", g.vcpu, self.describe(program, g)),
                 Event::Line { vcpu, line, level, .. } => {
                     format!("{at:>+12}  vCPU {vcpu}  KVM_IRQ_LINE: {} {line}", if *level { "raise" } else { "lower" })
@@ -320,17 +351,7 @@ impl Transcript {
         for (vcpu, ending) in self.endings.iter().enumerate() {
             lines.push(match ending {
                 Ending::Done => format!("{:>12}  vCPU {vcpu}  came to its end", ""),
-                Ending::Stopped(s) => format!(
-                    "{:>+12}  vCPU {vcpu}  stopped at {}{}: PSTATE {:#x}, CNTV_CTL {:#x}, CNTV_CVAL {:#x}, CNTVCT {:#x}, levels {}",
-                    relative(s.at),
-                    s.symbol,
-                    if s.in_wfi { " in WFI" } else { "" },
-                    s.pstate,
-                    s.cntv_ctl,
-                    s.cntv_cval,
-                    s.cntvct,
-                    s.levels
-                ),
+                Ending::Stopped(s) => format!("{:>+12}  vCPU {vcpu}  stopped at {s}", relative(s.at)),
                 Ending::Exception { vector, esr, elr, far } => format!(
                     "{:>12}  vCPU {vcpu}  unexpected exception, vector {vector:#x}: ESR_EL1 {esr:#x}, ELR_EL1 {elr}, FAR_EL1 {far:#x}",
                     ""

@@ -6,7 +6,7 @@ use super::clock::counter;
 use super::vcpu::Vcpu;
 use super::vm::Vm;
 use super::{Error, registers};
-use crate::contract::{Ending, Stopped};
+use crate::contract::{Ending, Ptimer, Stopped};
 use crate::lines::Levels;
 
 /// `wfi` (Arm ARM DDI 0487, C6.2: WFI).
@@ -37,6 +37,16 @@ pub(super) fn panic(vm: &Vm, address: u64) -> Result<Ending, Error> {
     Ok(Ending::Panic { message: String::from_utf8_lossy(&message).into_owned() })
 }
 
+/// The physical timer, where this kernel knows its registers.
+fn ptimer(vcpu: &Vcpu) -> Option<Ptimer> {
+    let read = |register| vcpu.register(register).ok();
+    Some(Ptimer {
+        ctl: read(registers::PTIMER_CTL)?,
+        cval: read(registers::PTIMER_CVAL)?,
+        count: read(registers::PTIMER_CNT)?,
+    })
+}
+
 /// Where a vCPU is that was stopped; `levels` as it last reported them by itself.
 pub(super) fn stopped(vm: &Vm, vcpu: &Vcpu, levels: Levels) -> Result<Stopped, Error> {
     let pc = vcpu.register(registers::PC)?;
@@ -53,6 +63,7 @@ pub(super) fn stopped(vm: &Vm, vcpu: &Vcpu, levels: Levels) -> Result<Stopped, E
         cntv_ctl: vcpu.register(registers::TIMER_CTL)?,
         cntv_cval: vcpu.register(registers::TIMER_CVAL)?,
         cntvct: vcpu.register(registers::TIMER_CNT)?,
+        ptimer: ptimer(vcpu),
         levels,
     })
 }

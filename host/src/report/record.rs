@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::contract::{Cause, Check, Clause, Judgement, Transcript, Verdict, expected};
+use crate::contract::{Cause, Clause, Judgement, Transcript, Verdict};
 use crate::latency::Outcome;
 
 /// What a record says it is.
@@ -135,7 +135,7 @@ pub struct CheckRecord {
     /// The known kernel fault that a violation looks like.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cause: Option<Cause>,
-    /// Everything that happened; none if the guest could not be run.
+    /// Everything that happened; none if the host died of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub transcript: Option<Transcript>,
     /// The transcript as text.
@@ -144,20 +144,6 @@ pub struct CheckRecord {
 }
 
 impl CheckRecord {
-    /// The record of a check whose transcript is gone with the host it ran on.
-    pub fn without_transcript(check: &Check, host: &Host, judgement: Judgement) -> CheckRecord {
-        CheckRecord {
-            name: check.name,
-            clause: check.clause,
-            claim: check.claim,
-            judgement,
-            expected: expected(check.name, host),
-            cause: None,
-            transcript: None,
-            timeline: Vec::new(),
-        }
-    }
-
     /// Whether the verdict is one that nobody has to look into: held where nothing else is expected, violated where
     /// that is, or not exercised.
     pub fn is_as_expected(&self) -> bool {

@@ -43,7 +43,7 @@ pub fn check(check: &CheckRecord, with_timeline: bool) {
         println!("                   {}", check.judgement.reason);
     }
     if let Some(cause) = check.cause {
-        println!("                   looks like: {}; fixed by commit {}", cause.what, cause.fixed_by);
+        println!("                   looks like: {cause}");
     }
     if (violated && check.expected.is_none()) || with_timeline {
         for line in &check.timeline {

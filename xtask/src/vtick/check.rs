@@ -147,7 +147,8 @@ fn survive(options: &Options, programs: &Programs, kernel: &Kernel, argv: &[Stri
         }
         eprintln!("{died}\ngoing on in a fresh host");
         journal.extend(died.notes);
-        journal.push(format!("{NOTE}died {}", died.how));
+        let last = died.last_line.map(|line| format!("; the last line of its kernel log: {line}")).unwrap_or_default();
+        journal.push(format!("{NOTE}died {}{last}", died.how));
         status = 1;
     }
 }

@@ -151,14 +151,17 @@ fn ptimer_rising_level_ends_kvm_run(p: &mut Program) -> Judge {
 
 fn rises_in_userspace(p: &mut Program) -> Judge {
     let delay = short(p);
+    p.notes_pc();
     let armed = p.arm_vtimer(delay);
     let (asked, stayed) = p.ask(Action::Stay { ticks: 3 * delay });
     judge(move |t| {
         low_before(t, VTIMER, armed, asked)?;
-        // The operation that asked ends when the guest runs on.
-        let (stayed, ran_on) = (t.time_of(stayed)?, t.at(asked)?.after);
+        // The operation that asked ends when the guest runs on. KVM_RUN first finishes the MMIO write that asked.
+        let (asked_at, stayed, ran_on) = (t.exit_of(asked)?.pc, t.time_of(stayed)?, t.at(asked)?.after);
+        let next = asked_at.map(|pc| pc + 4);
         match t.returns_between(0, stayed, ran_on).find(|r| r.levels == Levels::VTIMER) {
-            Some(r) => Ok(format!("returned with {}, levels {}, before the guest ran on", r.exit, r.levels)),
+            Some(r) if r.pc == next => Ok(format!("{r}: no instruction behind the access that userspace answered")),
+            Some(r) => violated(format!("{r}; the guest had been left before {:#x}", next.unwrap_or(0))),
             None => violated("the guest ran on, and no return of KVM_RUN had shown the vtimer's level"),
         }
     })

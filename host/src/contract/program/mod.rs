@@ -119,6 +119,11 @@ impl Program {
         self.setup.powers_off = true;
     }
 
+    /// Each return of KVM_RUN notes the program counter.
+    pub fn notes_pc(&mut self) {
+        self.setup.notes_pc = true;
+    }
+
     /// The VM's vCPUs are created with these ids in this order, and those that run the program are `runs_on`.
     pub fn vcpu_ids(&mut self, creation: impl IntoIterator<Item = u64>, runs_on: &[u64]) {
         self.setup.creation = creation.into_iter().collect();

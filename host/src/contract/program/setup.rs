@@ -23,6 +23,10 @@ pub struct Setup {
     pub may_not_end: bool,
     /// Whether the guest ends by turning its machine off.
     pub powers_off: bool,
+    /// Whether each return of KVM_RUN notes the program counter: a system call more each time.
+    pub notes_pc: bool,
+    /// Whether each return of KVM_RUN is told to the host kernel's log, to be the last words of a host that dies.
+    pub aloud: bool,
 }
 
 /// The interrupt controller that the kernel emulates.
@@ -59,6 +63,8 @@ impl Setup {
             limit,
             may_not_end: false,
             powers_off: false,
+            notes_pc: false,
+            aloud: false,
         }
     }
 

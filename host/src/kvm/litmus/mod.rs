@@ -16,11 +16,11 @@ use vtick_abi::mailbox;
 
 use super::clock::{self, counter};
 use super::kick::Kick;
-use super::log::Log;
+use super::log::{self, Log};
 use super::vcpu::Vcpu;
 use super::vgic::{self, Vgic};
 use super::vm::{Vm, bytes_of};
-use super::{Context, Error, affinity, guest};
+use super::{Context, Error, affinity, guest, registers};
 use crate::contract::fault::{Fault, Injector};
 use crate::contract::{Action, Ending, Event, GuestRecord, Irqchip, Program, Return, Transcript};
 use crate::controller::{Access, Controller, lock};
@@ -36,6 +36,8 @@ struct Run {
     /// KVM's id of each vCPU.
     kvm_ids: Vec<u64>,
     powers_off: bool,
+    notes_pc: bool,
+    aloud: bool,
     placement: Placement,
     /// Host counter minus guest counter, as the guest reported it.
     offset: AtomicU64,
@@ -148,6 +150,8 @@ fn run_vm(program: &Program, fault: Option<Fault>, placement: Placement) -> Resu
         actions: program.actions().to_vec(),
         kvm_ids: (0..program.setup.vcpus).map(|index| program.setup.kvm_id(index)).collect(),
         powers_off: program.setup.powers_off,
+        notes_pc: program.setup.notes_pc,
+        aloud: program.setup.aloud,
         placement,
         offset: AtomicU64::new(0),
         counter_offset: OnceLock::new(),
@@ -277,7 +281,13 @@ impl Run {
                 return Ok(Ending::Stopped(guest::stopped(&self.vm, vcpu, reported)?));
             }
             reported = levels;
-            events.push(Event::Return(Return { vcpu: index, entered, returned, exit, levels }));
+            let pc = if self.notes_pc { Some(vcpu.register(registers::PC)?) } else { None };
+            let seen_now = Return { vcpu: index, entered, returned, exit, levels, pc };
+            if self.aloud {
+                // As an error (<3>), which even a quiet console shows. Where it may not be said nothing is lost but last words.
+                let _ = log::say(&format!("<3>vtick: at {returned}: vCPU {index} {seen_now}"));
+            }
+            events.push(Event::Return(seen_now));
 
             let access = match exit {
                 Exit::MmioRead { address, len } => Access::at(address, len, None),
