@@ -1,8 +1,8 @@
 //! NOR flash: a bank of two 16-bit chips side by side, each command going to both, as firmware finds it on QEMU's `virt`
 //! machine. Intel's command set 0001 ([CFI], [P30]).
 //!
-//! The contents are guest memory, so that they can be a read-only region of the VM while the bank is in
-//! [`array mode`](Flash::in_array_mode): code runs from flash. In every other mode reads have to come here.
+//! The contents are guest memory, so that reads need no exit while the bank is in array mode: they can be a read-only
+//! region of the VM then. In every other mode reads have to come here.
 //!
 //! A command takes effect at once: the status is always "ready".
 //!
@@ -84,12 +84,14 @@ pub struct Flash {
     status: u8,
     /// A block each: neither programmed nor erased.
     locked: Vec<bool>,
-    /// Of this bank nothing can be unlocked.
-    protected: bool,
     buffer: [u8; BUFFER],
     /// Where in the bank the buffer goes, once the first word of data has said so.
     buffer_at: Option<u64>,
+    map: Map,
 }
+
+/// Makes the contents readable without an exit (`true`), or no longer.
+pub type Map = Box<dyn FnMut(bool) + Send>;
 
 /// Why there can be no such bank. One line each.
 #[derive(Debug, thiserror::Error)]
@@ -110,16 +112,6 @@ pub enum FlashError {
 }
 
 impl Flash {
-    /// A bank that holds `contents` and cannot be changed, erased behind them up to the next size there is.
-    pub fn rom(window: Window, contents: &[u8]) -> Result<Flash, FlashError> {
-        let size = (contents.len() as u64).next_power_of_two().max(BLOCK);
-        let mut flash = Flash::erased(window, size)?;
-        flash.store(0, contents);
-        flash.protected = true;
-        flash.locked.fill(true);
-        Ok(flash)
-    }
-
     /// An erased bank of `size` bytes.
     pub fn erased(window: Window, size: u64) -> Result<Flash, FlashError> {
         let flash = Flash::new(window, size, None)?;
@@ -150,9 +142,9 @@ impl Flash {
             next: Next::Command,
             status: status::READY,
             locked: vec![false; (size / BLOCK) as usize],
-            protected: false,
             buffer: [0xff; BUFFER],
             buffer_at: None,
+            map: Box::new(|_| ()),
         })
     }
 
@@ -161,10 +153,10 @@ impl Flash {
         &self.memory
     }
 
-    /// Whether reads find the contents, so that they may be mapped; if not, they have to be answered by
-    /// [`Device::read`]. Only a write changes it.
-    pub fn in_array_mode(&self) -> bool {
-        self.reads == Reads::Array
+    /// Has `map` called now, and whenever array mode begins or ends: before the write that ends it has any effect.
+    pub fn mapped_by(&mut self, mut map: Map) {
+        map(self.reads == Reads::Array);
+        self.map = map;
     }
 
     /// Size in bytes.
@@ -221,7 +213,7 @@ impl Flash {
 
     fn set_lock(&mut self, offset: u64, lock: bool) {
         if let Some(locked) = self.locked.get_mut((offset / BLOCK) as usize) {
-            *locked = lock || self.protected;
+            *locked = lock;
         }
     }
 
@@ -233,7 +225,7 @@ impl Flash {
 
     /// Takes a command that begins a sequence or is one.
     fn begin(&mut self, code: u8) {
-        (self.reads, self.next) = match code {
+        let (reads, next) = match code {
             command::READ_ARRAY => (Reads::Array, Next::Command),
             command::READ_ID => (Reads::Id, Next::Command),
             command::READ_QUERY => (Reads::Query, Next::Command),
@@ -251,6 +243,10 @@ impl Flash {
             // What the chip does not know it ignores; guests that look for another kind of flash write anything.
             _ => (self.reads, Next::Command),
         };
+        if (reads == Reads::Array) != (self.reads == Reads::Array) {
+            (self.map)(reads == Reads::Array);
+        }
+        (self.reads, self.next) = (reads, next);
     }
 
     /// Takes a word of data for the buffer.

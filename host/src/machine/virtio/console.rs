@@ -1,7 +1,7 @@
 //! virtio-console with one port ([VIRTIO/5.3]): what Linux calls hvc0.
 
 use std::collections::VecDeque;
-use std::io::{Read, Write};
+use std::io::{Read, Write as _};
 
 use virtio_bindings::virtio_ids::VIRTIO_ID_CONSOLE;
 use virtio_queue::{Error, Queue};
@@ -14,16 +14,19 @@ const RECEIVE: usize = 0;
 /// How much of one chain is written out: more than any driver has, and little enough to be done with soon.
 const LONGEST: u64 = 64 << 10;
 
-/// A console: bytes out at once, bytes in when the guest has room for them.
-pub struct Console {
-    output: Box<dyn Write + Send>,
+/// The most that waits for the guest to have room for it.
+const BACKLOG: usize = 4096;
+
+/// A console. What the guest transmits goes to `send`, which is called with the device locked and must not block.
+pub struct Console<S> {
+    send: S,
     input: VecDeque<u8>,
 }
 
-impl Console {
-    /// A console whose output goes to `output`. What that does not take is lost.
-    pub fn new(output: Box<dyn Write + Send>) -> Console {
-        Console { output, input: VecDeque::new() }
+impl<S: FnMut(u8)> Console<S> {
+    /// A console with nothing typed yet.
+    pub fn new(send: S) -> Console<S> {
+        Console { send, input: VecDeque::new() }
     }
 
     fn receive(&mut self, queue: &mut Queue, memory: &GuestMemoryMmap) -> Result<bool, Error> {
@@ -43,27 +46,28 @@ impl Console {
     }
 
     fn transmit(&mut self, queue: &mut Queue, memory: &GuestMemoryMmap) -> Result<bool, Error> {
-        let interrupt = drain(queue, memory, |chain| {
+        drain(queue, memory, |chain| {
             let mut bytes = Vec::new();
             // Reading guest memory does not fail, it was looked at for the reader.
             let _ = chain.reader(memory)?.take(LONGEST).read_to_end(&mut bytes);
-            let _ = self.output.write_all(&bytes);
+            bytes.into_iter().for_each(&mut self.send);
             Ok(Some(0))
-        });
-        let _ = self.output.flush();
-        interrupt
+        })
     }
 }
 
-impl Transport<Console> {
-    /// Takes bytes for the guest.
-    pub fn input(&mut self, bytes: &[u8]) {
-        self.backend().input.extend(bytes);
+impl<S: FnMut(u8) + Send> Transport<Console<S>> {
+    /// Takes bytes for the guest, as many as there is room for; how many those were.
+    pub fn receive(&mut self, bytes: &[u8]) -> usize {
+        let input = &mut self.backend().input;
+        let taken = bytes.len().min(BACKLOG - input.len());
+        input.extend(&bytes[..taken]);
         self.serve(RECEIVE);
+        taken
     }
 }
 
-impl Backend for Console {
+impl<S: FnMut(u8) + Send> Backend for Console<S> {
     const ID: u32 = VIRTIO_ID_CONSOLE;
     const QUEUES: &'static [u16] = &[64, 64];
 
@@ -91,23 +95,12 @@ mod tests {
     use super::*;
     use crate::machine::Device;
 
-    #[derive(Clone, Default)]
-    struct Screen(Arc<Mutex<Vec<u8>>>);
+    type Screen = Arc<Mutex<Vec<u8>>>;
 
-    impl Write for Screen {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().unwrap().extend(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-
-    fn console() -> (Screen, Driver<Console>) {
+    fn console() -> (Screen, Driver<Console<impl FnMut(u8) + Send>>) {
         let screen = Screen::default();
-        let mut driver = Driver::new(Console::new(Box::new(screen.clone())));
+        let theirs = Arc::clone(&screen);
+        let mut driver = Driver::new(Console::new(move |byte| theirs.lock().unwrap().push(byte)));
         driver.start();
         (screen, driver)
     }
@@ -118,7 +111,7 @@ mod tests {
         driver.write(RAM, b"hello, world");
         driver.offer(1, &[(RAM, 5, false), (RAM + 5, 2, false)]);
         driver.offer(1, &[(RAM + 7, 5, false)]);
-        assert_eq!(*screen.0.lock().unwrap(), b"hello, world");
+        assert_eq!(*screen.lock().unwrap(), b"hello, world");
         assert_eq!(driver.used(1), [0, 0], "nothing is written to what is transmitted");
         assert!(driver.device.output());
     }
@@ -126,7 +119,7 @@ mod tests {
     #[test]
     fn input_waits_for_room_and_fills_it_as_far_as_it_goes() {
         let (_, mut driver) = console();
-        driver.device.input(b"abcdefg");
+        driver.device.receive(b"abcdefg");
         assert!(!driver.device.output());
         driver.offer(0, &[(RAM, 4, true)]);
         assert_eq!((driver.used(0), driver.read(RAM, 4)), (vec![4], b"abcd".to_vec()));
@@ -139,8 +132,17 @@ mod tests {
         let (_, mut driver) = console();
         driver.offer(0, &[(RAM, 16, true)]);
         assert!(!driver.device.output());
-        driver.device.input(b"x");
+        driver.device.receive(b"x");
         assert_eq!((driver.used(0), driver.read(RAM, 1)), (vec![1], b"x".to_vec()));
         assert!(driver.device.output());
+    }
+
+    #[test]
+    fn more_than_the_backlog_is_not_taken_until_the_guest_has_read_some() {
+        let (_, mut driver) = console();
+        assert_eq!(driver.device.receive(&[b'x'; 5000]), BACKLOG);
+        assert_eq!(driver.device.receive(b"y"), 0);
+        driver.offer(0, &[(RAM, 16, true)]);
+        assert_eq!(driver.device.receive(&[b'y'; 20]), 16);
     }
 }
