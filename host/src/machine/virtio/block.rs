@@ -187,10 +187,14 @@ mod tests {
 
     #[test]
     fn what_is_not_on_the_disk_or_not_whole_sectors_is_an_error() {
-        let (_, mut driver) = disk(false);
+        let (file, mut driver) = disk(false);
         for (sector, bytes) in [(8, 512), (7, 1024), (u64::MAX, 512), (0, 100)] {
-            assert_eq!(request(&mut driver, VIRTIO_BLK_T_IN, sector, bytes), (VIRTIO_BLK_S_IOERR, 1), "{sector}");
+            for kind in [VIRTIO_BLK_T_IN, VIRTIO_BLK_T_OUT] {
+                let refused = request(&mut driver, kind, sector, bytes);
+                assert_eq!(refused, (VIRTIO_BLK_S_IOERR, 1), "{kind} {sector} {bytes}");
+            }
         }
+        assert_eq!(file.metadata().unwrap().len(), 8 * SECTOR + 100, "nothing was written behind the end");
         assert_eq!(request(&mut driver, 0x1234, 0, 512), (VIRTIO_BLK_S_UNSUPP, 1));
     }
 

@@ -97,6 +97,15 @@ impl<B: Backend> Driver<B> {
         self.put(VIRTIO_MMIO_QUEUE_NOTIFY, index as u32);
     }
 
+    /// Moves the available ring so that its index, which says that there is a chain, is in memory and its entries are not.
+    pub(super) fn put_available_ring_at_the_end_of_memory(&mut self, index: usize) {
+        self.write(RAM + SIZE - 4, &[0, 0, 1, 0]);
+        self.put(VIRTIO_MMIO_QUEUE_SEL, index as u32);
+        self.put(VIRTIO_MMIO_QUEUE_READY, 0);
+        self.put(VIRTIO_MMIO_QUEUE_AVAIL_LOW, (RAM + SIZE - 4) as u32);
+        self.put(VIRTIO_MMIO_QUEUE_READY, 1);
+    }
+
     /// How many bytes the device wrote to each of the chains that it gave back.
     pub(super) fn used(&self, index: usize) -> Vec<u32> {
         let used = self.read(queue(index) + USED, 4 + 8 * 64);

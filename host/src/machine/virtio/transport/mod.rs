@@ -82,7 +82,7 @@ impl<B: Backend> Transport<B> {
             return;
         }
         let Some(queue) = self.queues.get_mut(index).filter(|queue| queue.ready()) else { return };
-        // Also a queue that is not where memory is.
+        // Looked at each time: of a ring that ends outside memory the crate would ask for the next entry for ever.
         let served = match queue.is_valid(&self.memory) {
             true => self.backend.serve(index, queue, &self.memory).ok(),
             false => None,

@@ -58,11 +58,15 @@ fn the_output_is_high_from_the_used_buffer_to_the_acknowledgement() {
 
 #[test]
 fn a_chain_outside_memory_and_a_broken_ring_end_in_needs_reset_and_nothing_is_served_after_it() {
-    for break_it in
-        [(|driver| driver.offer(0, &[(0x10, 16, false), (RAM + 16, 1, true)])) as fn(&mut Driver<Block>), |driver| {
-            driver.claim(0, 300);
-        }]
-    {
+    let ways: [fn(&mut Driver<Block>); 3] = [
+        |driver| driver.offer(0, &[(0x10, 16, false), (RAM + 16, 1, true)]),
+        |driver| driver.claim(0, 300),
+        |driver| {
+            driver.put_available_ring_at_the_end_of_memory(0);
+            driver.put(VIRTIO_MMIO_QUEUE_NOTIFY, 0);
+        },
+    ];
+    for break_it in ways {
         let mut driver = block();
         driver.start();
         break_it(&mut driver);
