@@ -61,11 +61,19 @@ pub(crate) fn programs(toolchain: &Toolchain) -> Result<Programs> {
     Ok(Programs { vtick: folder.join("vtick"), agent: folder.join("vtick-agent") })
 }
 
+/// Builds the first process of the demonstration's guest.
+pub(crate) fn init(toolchain: &Toolchain) -> Result<PathBuf> {
+    build(toolchain, "Building the guest's first process", toolchain.runner(), |cargo| {
+        cargo.args(["--package", "vtick-init"])
+    })?;
+    Ok(cross().join(toolchain.runner()).join(PROFILE).join("vtick-init"))
+}
+
 /// Lints what only the cross compiler sees: the guest, and the code for arm64 Linux. What it finds it prints; whether
 /// all was well.
 pub(crate) fn lint(toolchain: &Toolchain) -> Result<bool> {
     let guest = guest(toolchain)?;
-    let linux = ["vtick", "vtick-agent", "vtick-gic", "vtick-frame"];
+    let linux = ["vtick", "vtick-agent", "vtick-gic", "vtick-frame", "vtick-init"];
     let mut clean = true;
     for (target, packages) in [(GUEST, &["vtick-guest", "vtick-abi"][..]), (toolchain.runner(), &linux)] {
         let mut clippy = toolchain.clippy();
