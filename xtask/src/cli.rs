@@ -15,6 +15,7 @@ Commands:
   bench    measure timer-interrupt latency
   compare  compare two records: cargo xtask compare A B, each a file or a name given to --save
   report   show records again: cargo xtask report A... [--html FILE]
+  boot     boot a guest in this mode; with nothing said, a demonstration
   run      run any command in the emulated host: cargo xtask run [OPTIONS] -- vtick test
   build    build the static runner and print where it is (--output FILE copies it there), to be taken to a board
   guest    show the guest: cargo xtask guest objdump|size|nm [ARGUMENTS FOR THE TOOL]
@@ -35,6 +36,15 @@ Options of test, bench and run:
   --silence SECONDS  the longest an emulated host may be silent [60]
   --with FILE        (run) put this file into the emulated host's /bin; may be repeated
   --fetch PATH       (run) bring this file of the emulated host back into the current folder; may be repeated
+Options of boot, which are the guest's; all others of `vtick boot` are handed on:
+  --kernel KERNEL    debian:VERSION, debian:SUITE or a file: Image, ELF or flat [the host's, if there is no firmware]
+  --initrd FILE      its initramfs, or `demo` [demo with a kernel of Debian's, unless there is a disk]
+  --firmware FILE    what it starts with, or `debian` for QEMU_EFI.fd of Debian's package qemu-efi-aarch64
+  --disk FILE        a disk; what the guest of an emulated host writes there is lost with it
+  --trace FILE       write what happens at the boundary there, for ui.perfetto.dev
+  --host-kernel KERNEL, --host-memory MEGABYTES, --host-timeout SECONDS
+                     what --kernel, --memory and --timeout are elsewhere: the emulated host's
+                     (no --host-timeout or --silence applies while a person sits at the terminal; Ctrl-A x leaves)
 Options of all commands:
   --refresh          look for newer packages in Debian's archive
   -v, --verbose      show external commands
@@ -93,7 +103,7 @@ impl Default for Options {
 
 impl Options {
     /// Reads the arguments behind the command's name. Behind a `--` nothing is ours.
-    pub(crate) fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Self, String> {
+    pub(crate) fn parse(command: &str, arguments: impl IntoIterator<Item = String>) -> Result<Self, String> {
         let mut options = Self::default();
         let mut arguments = arguments.into_iter();
         while let Some(argument) = arguments.next() {
@@ -105,7 +115,7 @@ impl Options {
                 let value = attached.take().or_else(|| arguments.next());
                 value.filter(|value| !value.is_empty()).ok_or_else(|| format!("{name} needs a value"))
             };
-            match name {
+            match own(command, name) {
                 "--kernel" => options.kernels.push(value()?),
                 "--host" => options.host = choice(name, &value()?, &HOSTS)?,
                 "--output" => options.output = Some(value()?.into()),
@@ -143,6 +153,18 @@ impl Options {
     }
 }
 
+/// The option that `name` stands for. A guest that is booted has some of the same names, and there they are not ours.
+fn own<'a>(command: &str, name: &'a str) -> &'a str {
+    match name {
+        _ if command != "boot" => name,
+        "--kernel" | "--memory" | "--timeout" | "--output" | "--save" | "--with" | "--fetch" => "",
+        "--host-kernel" => "--kernel",
+        "--host-memory" => "--memory",
+        "--host-timeout" => "--timeout",
+        _ => name,
+    }
+}
+
 const HOSTS: [(&str, Host); 3] = [("auto", Host::Auto), ("native", Host::Native), ("emulated", Host::Emulated)];
 const MODES: [(&str, Mode); 3] = [("vhe", Mode::Vhe), ("nvhe", Mode::Nvhe), ("protected", Mode::Protected)];
 const GICS: [(&str, Gic); 3] = [("2", Gic::V2), ("3", Gic::V3), ("none", Gic::NotVirtual)];
@@ -171,7 +193,7 @@ mod tests {
     use super::*;
 
     fn parse(line: &str) -> Result<Options, String> {
-        Options::parse(line.split_whitespace().map(str::to_owned))
+        Options::parse("test", line.split_whitespace().map(str::to_owned))
     }
 
     #[test]
@@ -180,6 +202,17 @@ mod tests {
         assert_eq!(options.forwarded, ["wfi-wakes", "--clause", "C11", "--list"]);
         assert_eq!(options.kernels, ["debian:6.1"]);
         assert_eq!((options.host, options.verbose), (Host::Native, true));
+    }
+
+    #[test]
+    fn for_boot_what_host_and_guest_both_have_is_the_guests_unless_it_says_host() {
+        let line = "--kernel=Image --memory 512M --host-kernel debian:6.1 --host-memory 2048 --host-cpus 2 --timeout 9";
+        let options = Options::parse("boot", line.split_whitespace().map(str::to_owned)).unwrap();
+        assert_eq!(options.forwarded, ["--kernel=Image", "--memory", "512M", "--timeout", "9"]);
+        assert_eq!(options.kernels, ["debian:6.1"]);
+        assert_eq!((options.machine.memory, options.machine.cpus), (2048, 2));
+        let elsewhere = parse("--host-kernel debian:6.1").unwrap();
+        assert_eq!((elsewhere.forwarded.len(), elsewhere.kernels.len()), (2, 0));
     }
 
     #[test]

@@ -8,13 +8,15 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
-use vtick_frame::{Decoder, Event, Exit, Job, Message};
+use vtick_frame::{Decoder, Event, Exit, Input, Job, Message};
 
 use crate::initramfs::Initramfs;
 use crate::kernel::Kernel;
+use crate::keyboard::Keyboard;
 use crate::process::{ATTENTION, Running, check_interrupted, spawn};
 use crate::progress::{self, Step};
 use crate::qemu::Machine;
+use crate::terminal::Raw;
 
 /// How many of the kernel log's last lines are shown when a run dies.
 const LOG_LINES: usize = 30;
@@ -105,6 +107,8 @@ enum Stopped {
     /// For so long.
     Silent(Duration),
     TooLong,
+    /// Somebody wanted to leave.
+    Left,
     /// It ended, but this part of what it sent never arrived.
     Lost(u32),
 }
@@ -135,7 +139,8 @@ impl Run<'_> {
         let initramfs = scratch.path().join("initramfs");
         fs::write(&initramfs, self.initramfs()?)?;
         let mut command = self.machine.command(&self.kernel.image, &initramfs, scratch.path())?;
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let input = if self.job.input == Input::None { Stdio::null() } else { Stdio::piped() };
+        command.stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped());
 
         let mut heard = Heard {
             stage: Stage::Booting,
@@ -205,6 +210,9 @@ impl Run<'_> {
             text
         });
 
+        // What is typed before the command runs waits in the terminal.
+        let mut input = qemu.0.stdin.take();
+        let mut attended: Option<(Keyboard, Option<Raw>)> = None;
         let mut decoder = Decoder::default();
         let started = Instant::now();
         let mut last_word = Instant::now();
@@ -218,6 +226,18 @@ impl Run<'_> {
                 Err(RecvTimeoutError::Disconnected) => break,
             }
             check_interrupted()?;
+            if heard.stage == Stage::Running
+                && let Some(host) = input.take()
+            {
+                let raw = if self.job.input == Input::Terminal { Some(Raw::new()?) } else { None };
+                attended = Some((Keyboard::start(host)?, raw));
+            }
+            if heard.stage > Stage::Running {
+                attended = None;
+            }
+            if attended.as_ref().is_some_and(|(keyboard, _)| keyboard.left_in_vain()) {
+                return Ok(Some(Stopped::Left));
+            }
             if started.elapsed() > self.timeout {
                 return Ok(Some(Stopped::TooLong));
             }
@@ -269,6 +289,9 @@ impl Run<'_> {
             }
             (None, Some(Stopped::TooLong)) => {
                 format!("the emulated host was stopped {when}, after {} s (--timeout)", self.timeout.as_secs())
+            }
+            (None, Some(Stopped::Left)) => {
+                format!("the emulated host did not end {when} as Ctrl-A x wants, and was stopped")
             }
             (None, Some(Stopped::Lost(part))) => {
                 format!("part {part} of what the emulated host sent was lost for good")

@@ -11,14 +11,17 @@ mod cli;
 mod deb;
 mod emulated;
 mod fdt;
+mod firmware;
 mod initramfs;
 mod kernel;
+mod keyboard;
 mod lint;
 mod native;
 mod process;
 mod progress;
 mod qemu;
 mod scan;
+mod terminal;
 mod toolchain;
 mod version;
 mod vtick;
@@ -35,7 +38,8 @@ use crate::toolchain::Toolchain;
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
     let command = arguments.next().unwrap_or_default();
-    let status = Options::parse(arguments).map_err(anyhow::Error::msg).and_then(|options| run(&command, &options));
+    let status =
+        Options::parse(&command, arguments).map_err(anyhow::Error::msg).and_then(|options| run(&command, &options));
     let status = status.unwrap_or_else(|error| {
         if error.is::<Interrupted>() {
             return 130;
@@ -60,6 +64,7 @@ fn run(command: &str, options: &Options) -> Result<i32> {
     match command {
         "test" => vtick::test(&cache, options),
         "bench" => vtick::bench(&cache, options),
+        "boot" => vtick::boot(&cache, options),
         "run" => vtick::run(&cache, options),
         "compare" | "report" => vtick::view(&cache, command, options),
         "build" => artifacts::deliver(&artifacts::programs(&toolchain()?)?, options.output.as_deref()).map(|()| 0),

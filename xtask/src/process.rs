@@ -12,6 +12,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process_group, set_parent_process_death_signal};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
 
 use crate::progress::{self, Step};
 
@@ -37,11 +38,17 @@ static INTERRUPTED: OnceLock<Arc<AtomicBool>> = OnceLock::new();
 /// Turns the signals that end a program into an error that every wait in this file returns. A second one ends it at
 /// once; its children go with it all the same.
 pub(crate) fn catch_signals() -> Result<()> {
-    let flag = INTERRUPTED.get_or_init(Arc::default);
-    for signal in [SIGINT, SIGTERM, SIGHUP] {
-        signal_hook::flag::register_conditional_shutdown(signal, 130, Arc::clone(flag))?;
-        signal_hook::flag::register(signal, Arc::clone(flag))?;
-    }
+    let flag = Arc::clone(INTERRUPTED.get_or_init(Arc::default));
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
+    // In a thread and not in a handler, where a terminal could not be given its settings back.
+    std::thread::Builder::new().spawn(move || {
+        for _ in signals.forever() {
+            if flag.swap(true, Ordering::Relaxed) {
+                crate::terminal::restore();
+                std::process::exit(130);
+            }
+        }
+    })?;
     Ok(())
 }
 

@@ -48,11 +48,13 @@ pub(crate) struct Machine {
     pub(crate) mode: Option<Mode>,
     /// The interrupt controller.
     pub(crate) gic: Gic,
+    /// Whether idle time passes as it does for a person, or is skipped.
+    pub(crate) waits: bool,
 }
 
 impl Default for Machine {
     fn default() -> Self {
-        Self { cpu: "neoverse-n1".to_owned(), cpus: 1, memory: 1024, mode: None, gic: Gic::V3 }
+        Self { cpu: "neoverse-n1".to_owned(), cpus: 1, memory: 1024, mode: None, gic: Gic::V3, waits: false }
     }
 }
 
@@ -74,7 +76,8 @@ impl Machine {
         qemu.args(["-machine", &self.machine()]);
         qemu.args(["-cpu", &format!("{},cntfrq=1000000000", self.cpu)]);
         qemu.args(["-smp", &self.cpus.to_string(), "-m", &self.memory.to_string(), "-seed", "1"]);
-        qemu.args(["-icount", "shift=0,sleep=off", "-rtc", "base=2020-01-01,clock=vm"]);
+        let sleep = if self.waits { "on" } else { "off" };
+        qemu.args(["-icount", &format!("shift=0,sleep={sleep}"), "-rtc", "base=2020-01-01,clock=vm"]);
         // No network card: its option ROM is in a package of its own.
         qemu.args([
             "-nodefaults",
@@ -171,12 +174,20 @@ mod tests {
 
     #[test]
     fn each_setting_reaches_the_command_line() {
-        let machine =
-            Machine { cpu: "cortex-a57".into(), cpus: 4, memory: 512, mode: Some(Mode::Protected), gic: Gic::V2 };
+        let machine = Machine {
+            cpu: "cortex-a57".into(),
+            cpus: 4,
+            memory: 512,
+            mode: Some(Mode::Protected),
+            gic: Gic::V2,
+            waits: true,
+        };
         let command = machine.command(Path::new("K"), Path::new("I"), Path::new("/")).unwrap();
         let line: Vec<_> = command.get_args().map(|word| word.to_str().unwrap()).collect();
         let line = line.join(" ");
-        for part in ["gic-version=2,", "-cpu cortex-a57,", "-smp 4 ", "-m 512 ", "panic=-1 kvm-arm.mode=protected"] {
+        for part in
+            ["gic-version=2,", "-cpu cortex-a57,", "-smp 4 ", "-m 512 ", "sleep=on ", "panic=-1 kvm-arm.mode=protected"]
+        {
             assert!(line.contains(part), "{part:?} is missing in {line}");
         }
     }

@@ -11,6 +11,7 @@ use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use vtick_frame::{Exit, Job, Message};
 
+use crate::input::Keyboard;
 use crate::wire::Wire;
 
 /// The most that is read before it is sent: a command that never stops writing must still be heard.
@@ -19,12 +20,13 @@ const AT_ONCE: u64 = 64 * 1024;
 /// Runs `job`'s command to its end.
 pub(crate) fn run(job: &Job, wire: &mut Wire) -> io::Result<Exit> {
     let (program, arguments) = job.argv.split_first().ok_or_else(|| io::Error::other("the job names no command"))?;
+    let (stdin, mut keyboard) = Keyboard::open(job.input)?;
     let mut child = Command::new(program)
         .args(arguments)
         .env_clear()
         .envs(job.env.iter().map(|(name, value)| (name, value)))
         .current_dir("/tmp")
-        .stdin(Stdio::null())
+        .stdin(stdin)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
@@ -38,12 +40,16 @@ pub(crate) fn run(job: &Job, wire: &mut Wire) -> io::Result<Exit> {
     loop {
         let mut descriptors = vec![PollFd::new(&ended, PollFlags::IN)];
         descriptors.extend([&stdout, &stderr].into_iter().filter_map(Pipe::poll));
+        descriptors.extend(keyboard.iter().filter_map(Keyboard::poll));
         match poll(&mut descriptors, None) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
         let over = !descriptors[0].revents().is_empty();
         let spoke = stdout.pass_on(wire, Message::Stdout)? | stderr.pass_on(wire, Message::Stderr)?;
+        if let Some(keyboard) = &mut keyboard {
+            keyboard.pass_on()?;
+        }
         if over {
             return Ok(exit(child.wait()?));
         }

@@ -12,6 +12,8 @@
 #[cfg(target_os = "linux")]
 mod command;
 #[cfg(target_os = "linux")]
+mod input;
+#[cfg(target_os = "linux")]
 mod kmsg;
 #[cfg(target_os = "linux")]
 mod wire;
@@ -36,9 +38,10 @@ mod linux {
     use crate::command;
     use crate::wire::Wire;
 
-    /// Mount points, by source name, type and place. A host without one of the last two is still a host.
-    const MOUNTS: [(&str, &str); 6] = [
+    /// Mount points, by source name, type and place. A host without debugfs is still a host.
+    const MOUNTS: [(&str, &str); 7] = [
         ("devtmpfs", "/dev"),
+        ("devpts", "/dev/pts"),
         ("proc", "/proc"),
         ("sysfs", "/sys"),
         ("tmpfs", "/run"),

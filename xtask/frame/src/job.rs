@@ -12,8 +12,34 @@ pub struct Job {
     pub env: Vec<(String, String)>,
     /// Files to send when the command has ended; one that does not exist is skipped.
     pub collect: Vec<String>,
+    /// What the command has as its standard input.
+    pub input: Input,
     /// How long to let the host come to rest before the command starts, in the host's own time.
     pub settle: Duration,
+}
+
+/// Where a command's standard input comes from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Input {
+    /// It has none.
+    #[default]
+    None,
+    /// From outside, through a pipe.
+    Pipe,
+    /// From outside, through a terminal in raw mode.
+    Terminal,
+}
+
+impl Input {
+    const NAMES: [(Input, &str); 3] = [(Self::None, "none"), (Self::Pipe, "pipe"), (Self::Terminal, "terminal")];
+
+    fn name(self) -> &'static str {
+        Self::NAMES.iter().find(|(input, _)| *input == self).map_or("none", |(_, name)| name)
+    }
+
+    fn of_name(name: &str) -> Option<Self> {
+        Self::NAMES.iter().find(|(_, known)| *known == name).map(|(input, _)| *input)
+    }
 }
 
 /// A job file that is none.
@@ -37,10 +63,10 @@ impl Job {
         let argv = self.argv.iter().map(|value| ("arg", value.clone()));
         let env = self.env.iter().map(|(name, value)| ("env", format!("{name}={value}")));
         let collect = self.collect.iter().map(|path| ("collect", path.clone()));
-        let settle = [("settle-ms", self.settle.as_millis().to_string())];
+        let rest = [("settle-ms", self.settle.as_millis().to_string()), ("input", self.input.name().to_owned())];
         argv.chain(env)
             .chain(collect)
-            .chain(settle)
+            .chain(rest)
             .flat_map(|(key, value)| format!("{key}={value}\0").into_bytes())
             .collect()
     }
@@ -59,6 +85,7 @@ impl Job {
                     job.env.push((name.to_owned(), value.to_owned()));
                 }
                 "collect" => job.collect.push(value.to_owned()),
+                "input" => job.input = Input::of_name(value).ok_or_else(bad)?,
                 "settle-ms" => job.settle = Duration::from_millis(value.parse().map_err(|_| bad())?),
                 _ => return Err(bad()),
             }
@@ -77,6 +104,7 @@ mod tests {
             argv: vec!["/vtick".into(), "a b".into(), String::new(), "x=y\nz".into()],
             env: vec![("TERM".into(), "dumb".into()), ("EMPTY".into(), String::new()), ("E".into(), "a=b".into())],
             collect: vec!["/run/record.json".into()],
+            input: Input::Terminal,
             settle: Duration::from_millis(3000),
         };
         assert_eq!(Job::decode(&job.encode()), Ok(job));
@@ -85,6 +113,7 @@ mod tests {
     #[test]
     fn a_damaged_job_is_refused_and_the_record_named() {
         assert_eq!(Job::decode(b"arg=x\0nonsense\0"), Err(JobError("\"nonsense\"".into())));
+        assert_eq!(Job::decode(b"input=mouse\0"), Err(JobError("\"input=mouse\"".into())));
         assert_eq!(Job::decode(b"settle-ms=soon\0"), Err(JobError("\"settle-ms=soon\"".into())));
     }
 }

@@ -4,7 +4,7 @@
 //! The agent inside writes [`Message`]s through an [`Encoder`]; the machine outside feeds every byte of the line to a
 //! [`Decoder`], which hands back messages, and as log text everything that is none.
 //!
-//! There is no way back, so nothing can be acknowledged. What a kernel message tore apart is recovered by sending the
+//! There is no way back for that, so nothing can be acknowledged. What a kernel message tore apart is recovered by sending the
 //! same lines once more: sequence numbers make that harmless (see [`Decoder`]). Fragments are short so that little is
 //! lost at a time, and long messages are compressed because every byte costs the emulated UART instructions.
 //!
@@ -14,11 +14,13 @@
 
 mod decoder;
 mod encoder;
+mod input;
 mod job;
 mod line;
 mod message;
 
 pub use decoder::{Decoder, Event};
 pub use encoder::Encoder;
-pub use job::{Job, JobError};
+pub use input::{InputDecoder, Typed, encode_end_of_input, encode_input};
+pub use job::{Input, Job, JobError};
 pub use message::{Exit, Message};

@@ -201,7 +201,7 @@ mod tests {
     use super::*;
 
     fn options(line: &str) -> Options {
-        Options::parse(line.split_whitespace().map(str::to_owned)).unwrap()
+        Options::parse("test", line.split_whitespace().map(str::to_owned)).unwrap()
     }
 
     #[test]

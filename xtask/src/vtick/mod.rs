@@ -1,14 +1,17 @@
 //! The commands that run `vtick`: everything built, fetched and checked, then run natively or in the emulated host.
 
+mod boot;
 mod check;
+mod guest;
 mod run;
 mod view;
 
 use std::process::Command;
 
 use anyhow::{Result, bail};
-use vtick_frame::{Exit, Job};
+use vtick_frame::{Exit, Input, Job};
 
+pub(crate) use self::boot::boot;
 pub(crate) use self::check::{bench, test};
 pub(crate) use self::run::run;
 pub(crate) use self::view::view;
@@ -81,7 +84,7 @@ fn plain<'a>(options: &Options, programs: &Programs, kernel: &'a Kernel, argv: V
         machine: options.machine.clone(),
         agent: programs.agent.clone(),
         programs: vec![programs.vtick.clone()],
-        job: Job { argv, env, collect: Vec::new(), settle: SETTLE },
+        job: Job { argv, env, collect: Vec::new(), input: Input::None, settle: SETTLE },
         notes: None,
         files: Vec::new(),
         silence: options.silence,
