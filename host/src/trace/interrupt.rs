@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Event, Source, Trace};
+use super::{Event, Record, Source};
 use crate::lines::{INTIDS, Levels};
 
 /// One interrupt of one vCPU, as far as the trace has it.
@@ -28,12 +28,12 @@ const SPI: u32 = 32;
 /// INTIDs below this are SGIs, of which each sender has its own.
 const SGIS: u32 = 16;
 
-/// Every interrupt, in the order in which they ended; those that did not last. One whose level fell again before it was
+/// Every interrupt in a trace of so many vCPUs that was merged, in the order in which they ended; those that did not last. One whose level fell again before it was
 /// acknowledged was none.
-pub fn interrupts(trace: &Trace) -> Vec<Interrupt> {
-    let mut follower = Follower { vcpus: trace.vcpus(), ..Follower::default() };
-    for (source, record) in trace.merged() {
-        follower.take(source, record.at, record.event);
+pub fn interrupts(vcpus: u8, merged: &[(Source, &Record)]) -> Vec<Interrupt> {
+    let mut follower = Follower { vcpus, ..Follower::default() };
+    for (source, record) in merged {
+        follower.take(*source, record.at, record.event);
     }
     follower.finish()
 }
@@ -126,7 +126,7 @@ mod tests {
     use super::*;
     use crate::exit::Exit;
     use crate::report::Unit;
-    use crate::trace::Tape;
+    use crate::trace::{Tape, Trace};
 
     const IAR: u64 = GICC_BASE + 0xc;
     const EOIR: u64 = GICC_BASE + 0x10;
@@ -159,7 +159,8 @@ mod tests {
     fn of(vcpus: Vec<Vcpu>, outside: Tape) -> Vec<Interrupt> {
         let mut tapes: Vec<_> = (0..).map(Source::Vcpu).zip(vcpus.into_iter().map(|vcpu| vcpu.0)).collect();
         tapes.push((Source::Outside, outside));
-        interrupts(&Trace { unit: Unit::Instructions, frequency: 1, tapes })
+        let trace = Trace { unit: Unit::Instructions, frequency: 1, tapes };
+        interrupts(trace.vcpus(), &trace.merged())
     }
 
     fn interrupt(
