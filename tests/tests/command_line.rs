@@ -39,6 +39,22 @@ fn an_unknown_check_is_answered_with_near_ones() {
 }
 
 #[test]
+fn a_record_that_is_none_is_refused_and_so_is_a_view_that_it_has_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let record = |name: &str, json: &str| {
+        let path = folder.path().join(name).display().to_string();
+        fs::write(&path, json).unwrap();
+        path
+    };
+    let other = record("other.json", r#"{ "format": "lmbench", "version": 1 }"#);
+    let line = xtask(&["report", &other]);
+    assert!(line.error_line().contains("not a record of vtick, but of lmbench"), "{}", line.all());
+    let torn = record("torn.json", r#"{ "format": "vtick", "vers"#);
+    let line = xtask(&["report", "--ktap", &torn]);
+    assert!(line.error_line().contains("torn.json: not a record of vtick"), "{}", line.all());
+}
+
+#[test]
 fn an_unknown_scenario_is_refused() {
     let line = xtask(&["bench", "no-such-thing"]);
     assert!(line.error_line().starts_with("there is no scenario no-such-thing"), "{}", line.all());

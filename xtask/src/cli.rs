@@ -14,7 +14,7 @@ Commands:
            selection, the contract checks alone
   bench    measure timer-interrupt latency
   compare  compare two records: cargo xtask compare A B, each a file or a name given to --save
-  report   show records again: cargo xtask report A... [--html FILE]
+  report   show records again, side by side or as other tools want them: cargo xtask report A... [--html FILE]
   boot     boot a guest in this mode; with nothing said, a demonstration
   run      run any command in the emulated host: cargo xtask run [OPTIONS] -- vtick test
   build    build the static runner and print where it is (--output FILE copies it there), to be taken to a board

@@ -35,7 +35,7 @@ enum Command {
     Test(test::TestArgs),
     /// Measure timer-interrupt latency.
     Bench(bench::BenchArgs),
-    /// Show records of measurements, side by side; runs on any machine.
+    /// Show records again, side by side, or as other tools want them; runs on any machine.
     Report(report::ReportArgs),
     /// Say what has become cheaper or dearer from one record to another; runs on any machine.
     Compare(compare::CompareArgs),
@@ -98,7 +98,12 @@ pub fn main() -> ExitCode {
 /// Reads the measurements of a record.
 fn read_record(path: &Path) -> anyhow::Result<crate::report::Measured> {
     let json = std::fs::read_to_string(path).map_err(|e| anyhow::anyhow!("{}: {e}", path.display()))?;
-    let record = crate::report::Measured::from_json(&json).map_err(|e| anyhow::anyhow!("{}: {e}", path.display()))?;
+    measured(path, &json)
+}
+
+/// The measurements of a record that was read from `path`.
+fn measured(path: &Path, json: &str) -> anyhow::Result<crate::report::Measured> {
+    let record = crate::report::Measured::from_json(json).map_err(|e| anyhow::anyhow!("{}: {e}", path.display()))?;
     anyhow::ensure!(!record.latency.is_empty(), "{}: a record without measurements", path.display());
     Ok(record)
 }

@@ -1,27 +1,73 @@
 //! `vtick report`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use super::{Done, read_record};
-use crate::report::{html, latency, terminal};
+use anstream::print;
+
+use super::{Done, measured};
+use crate::report::verdicts::{self, Verdicts};
+use crate::report::{Measured, html, latency, terminal};
 
 #[derive(clap::Args)]
 pub(super) struct ReportArgs {
-    /// Records that `vtick bench --output` wrote; several are shown side by side.
+    /// Records that `vtick test --output` or `vtick bench --output` wrote; several of a kind are shown side by side.
     #[arg(value_name = "RECORD", required = true)]
     records: Vec<PathBuf>,
-    /// Show several records' medians side by side, and nothing else.
+    /// Show several records side by side, and nothing else: medians, or which check came to what.
     #[arg(long, conflicts_with = "html")]
     side_by_side: bool,
-    /// Write a page with plots to this file: self-contained, no scripts.
+    /// (measurements) Write a page with plots to this file: self-contained, no scripts.
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
+    /// (checks) Show them in the kernel's test protocol, KTAP.
+    #[arg(long, conflicts_with_all = ["html", "side_by_side"])]
+    ktap: bool,
+    /// (checks) Write them as JUnit XML to this file.
+    #[arg(long, value_name = "FILE", conflicts_with = "html")]
+    junit: Option<PathBuf>,
 }
 
 pub(super) fn run(args: &ReportArgs) -> anyhow::Result<Done> {
-    let records = args.records.iter().map(|path| read_record(path)).collect::<anyhow::Result<Vec<_>>>()?;
+    let mut checked = Vec::new();
+    let mut timed = Vec::new();
+    for path in &args.records {
+        let json = std::fs::read_to_string(path).map_err(|e| anyhow::anyhow!("{}: {e}", path.display()))?;
+        let of_path = |e| anyhow::anyhow!("{}: {e}", path.display());
+        let run = Verdicts::from_json(&json).map_err(of_path)?;
+        if run.checks.is_empty() {
+            timed.push(measured(path, &json)?);
+        } else {
+            checked.push(run);
+        }
+    }
+    match (&checked[..], &timed[..]) {
+        (runs, []) => {
+            anyhow::ensure!(args.html.is_none(), "--html shows measurements; these are records of checks");
+            checks(args, runs)
+        }
+        ([], records) => {
+            anyhow::ensure!(!args.ktap && args.junit.is_none(), "--ktap and --junit are for records of checks");
+            measurements(args, records)
+        }
+        _ => anyhow::bail!("records of checks and of measurements have nothing to be shown side by side"),
+    }
+}
+
+fn checks(args: &ReportArgs, runs: &[Verdicts]) -> anyhow::Result<Done> {
+    if let Some(path) = &args.junit {
+        write("--junit", path, verdicts::junit(runs))?;
+    }
+    if args.ktap {
+        runs.iter().for_each(|run| print!("{}", verdicts::ktap(run)));
+    } else if args.junit.is_none() || args.side_by_side {
+        print!("{}", verdicts::matrix(runs));
+    }
+    Ok(Done::Said)
+}
+
+fn measurements(args: &ReportArgs, records: &[Measured]) -> anyhow::Result<Done> {
     if let Some(path) = &args.html {
-        std::fs::write(path, html::page(&records)).map_err(|e| anyhow::anyhow!("--html {}: {e}", path.display()))?;
+        write("--html", path, html::page(records))?;
         return Ok(Done::Said);
     }
     for record in records.iter().filter(|_| !args.side_by_side) {
@@ -29,6 +75,10 @@ pub(super) fn run(args: &ReportArgs) -> anyhow::Result<Done> {
         record.latency.iter().for_each(|outcome| latency::outcome(&record.host, outcome));
         latency::over_the_floor(&record.host, &record.latency);
     }
-    latency::side_by_side(&records);
+    latency::side_by_side(records);
     Ok(Done::Said)
+}
+
+fn write(option: &str, path: &Path, text: String) -> anyhow::Result<()> {
+    std::fs::write(path, text).map_err(|e| anyhow::anyhow!("{option} {}: {e}", path.display()))
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anstream::println;
+use anstream::{print, println};
 use owo_colors::OwoColorize;
 
 use super::journal::{Journal, Told};
@@ -11,6 +11,7 @@ use super::{Done, Output, RunArgs};
 use crate::contract::fault::{Described, FAULTS};
 use crate::contract::{self, Check, Clause, FailsOn, Verdict, checks};
 use crate::kvm::Kvm;
+use crate::report::verdicts::{self, Verdicts};
 use crate::report::{CheckRecord, Record, terminal};
 
 #[derive(clap::Args)]
@@ -30,6 +31,9 @@ pub(super) struct TestArgs {
     /// Show the timeline of held checks too.
     #[arg(long)]
     timeline: bool,
+    /// Say what came of it in the kernel's test protocol, KTAP, when all is done.
+    #[arg(long)]
+    ktap: bool,
     /// Do not run the check with exactly this name; can be repeated.
     #[arg(long, value_name = "CHECK")]
     skip: Vec<String>,
@@ -125,7 +129,7 @@ fn run_checks(
     let journal = Journal::open(args.journal, args.resume.as_deref())?;
     let kvm = Kvm::open()?;
     let mut record = Record::new(kvm.describe());
-    if !journal.resumes() {
+    if !journal.resumes() && !args.ktap {
         terminal::host(&record.host);
         if let Some(fault) = fault {
             println!("fault   {}: {}", fault.name, fault.what);
@@ -139,7 +143,7 @@ fn run_checks(
         let dangerous = check.endangers(&record.host);
         if let Some((result, told)) = journal.past(check, &record.host) {
             if told == Told::No {
-                terminal::check(&result, args.timeline);
+                show(args, &result);
                 journal.end(&result, danger);
             }
             record.checks.push(result);
@@ -152,15 +156,26 @@ fn run_checks(
             // Deviations are of kernels as they are.
             result.expected = None;
         }
-        terminal::check(&result, args.timeline);
+        show(args, &result);
         journal.end(&result, danger);
         // Whoever passes on what was printed does so now, and not while the next program runs.
         std::thread::sleep(REST);
         record.checks.push(result);
     }
-    terminal::summary(&record.checks);
+    if args.ktap {
+        print!("{}", verdicts::ktap(&Verdicts::of(&record.host, &record.checks)));
+    } else {
+        terminal::summary(&record.checks);
+    }
     output.write(&record)?;
     Ok(Done::Ran(record.checks.iter().all(CheckRecord::is_as_expected)))
+}
+
+/// A check's verdict as soon as there is one, unless all are wanted in one piece.
+fn show(args: &TestArgs, result: &CheckRecord) {
+    if !args.ktap {
+        terminal::check(result, args.timeline);
+    }
 }
 
 /// Injects each fault, and sees that the checks that must catch it do.

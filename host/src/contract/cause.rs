@@ -3,7 +3,6 @@
 use serde::Serialize;
 
 use super::check::Check;
-use super::program::Program;
 use super::transcript::{Ending, Transcript};
 use crate::lines::Levels;
 use crate::report::Host;
@@ -30,7 +29,7 @@ impl std::fmt::Display for Cause {
 /// A fault as it shows.
 struct Known {
     cause: Cause,
-    looks_so: fn(&Program, &Transcript) -> bool,
+    looks_so: fn(&Transcript) -> bool,
 }
 
 /// The known faults, the most telling first.
@@ -47,7 +46,7 @@ const KNOWN: &[Known] = &[
             fixed_by: Some("38d7aacca092 (CVE-2024-53195)"),
             what: "KVM: arm64: Get rid of userspace_irqchip_in_use",
         },
-        looks_so: |_, transcript| {
+        looks_so: |transcript| {
             transcript.warnings.iter().flatten().any(|warning| warning.contains("kvm_timer_update_irq"))
         },
     },
@@ -56,21 +55,14 @@ const KNOWN: &[Known] = &[
             fixed_by: Some("d60d8b64280c"),
             what: "KVM: arm/arm64: Fix arch timers with in-kernel irqchips: the host's timer interrupt is left masked",
         },
-        looks_so: |program, transcript| match (program.neighbour(), &transcript.neighbour) {
-            (Some(neighbour), Some(transcript)) => overslept(neighbour, transcript),
-            _ => false,
-        },
+        looks_so: |transcript| transcript.neighbour.as_deref().is_some_and(overslept),
     },
 ];
 
 /// Whether a vCPU sleeps past the deadline of one of its timers, and nobody was told.
-fn overslept(program: &Program, transcript: &Transcript) -> bool {
-    transcript.endings.iter().enumerate().any(|(vcpu, ending)| match ending {
-        Ending::Stopped(s) if s.in_wfi || s.in_hvc => {
-            let expired = s.cntv_ctl & 3 == 1 && s.cntvct.wrapping_sub(s.cntv_cval) as i64 >= 0;
-            let vtimer = expired && !s.levels.contains(Levels::VTIMER);
-            vtimer || (transcript.ptimer_expired(program, vcpu, s.at) && !s.levels.contains(Levels::PTIMER))
-        }
+fn overslept(transcript: &Transcript) -> bool {
+    transcript.endings.iter().any(|ending| match ending {
+        Ending::Stopped(stopped) => (stopped.in_wfi || stopped.in_hvc) && stopped.unreported() != Levels::NONE,
         _ => false,
     })
 }
@@ -88,6 +80,6 @@ pub(super) fn of_death(check: &Check, host: &Host) -> Option<Cause> {
 }
 
 /// The known fault that a violated check's transcript looks like.
-pub(super) fn recognise(program: &Program, transcript: &Transcript) -> Option<Cause> {
-    KNOWN.iter().find(|known| (known.looks_so)(program, transcript)).map(|known| known.cause)
+pub(super) fn recognise(transcript: &Transcript) -> Option<Cause> {
+    KNOWN.iter().find(|known| (known.looks_so)(transcript)).map(|known| known.cause)
 }

@@ -187,7 +187,7 @@ fn record(
 ) -> CheckRecord {
     let cause = match &transcript {
         _ if judgement.verdict != Verdict::Violated => None,
-        Some(transcript) => super::cause::recognise(program, transcript),
+        Some(transcript) => super::cause::recognise(transcript),
         None => super::cause::of_death(check, host),
     };
     CheckRecord {

@@ -1,10 +1,10 @@
 //! The clauses of the contract. Tags: `[KVM-API/8.9]`, `[KVM-API/4.25]`: Linux, Documentation/virt/kvm/api.rst,
 //! KVM_CAP_ARM_USER_IRQ and KVM_IRQ_LINE; `[ARM]`: Arm ARM DDI 0487, D12 (the Generic Timer).
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// A clause of the contract between KVM and a VMM that emulates the interrupt controller.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "text() says what each clause says")]
 pub enum Clause {
     C1,

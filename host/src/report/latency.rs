@@ -151,7 +151,7 @@ pub fn side_by_side(records: &[Measured]) {
 }
 
 /// A kernel's release without what a distribution adds for its flavours.
-pub(super) fn short(kernel: &str) -> &str {
+pub(in crate::report) fn short(kernel: &str) -> &str {
     kernel.split_once("-cloud").map_or(kernel, |(release, _)| release)
 }
 

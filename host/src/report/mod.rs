@@ -7,6 +7,7 @@ pub mod latency;
 mod record;
 mod statistics;
 pub mod terminal;
+pub mod verdicts;
 
 pub use compare::{CompareError, Comparison, Confidence, Difference, compare};
 pub use record::{CheckRecord, Host, Measured, Record, Unit};

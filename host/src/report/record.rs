@@ -1,5 +1,6 @@
 //! The record of a run, as `--output` writes it. It holds no time of day: two runs that measured the same are the same.
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::contract::{Cause, Clause, Judgement, Transcript, Verdict};
@@ -8,7 +9,7 @@ use crate::latency::Outcome;
 /// What a record says it is.
 const FORMAT: &str = "vtick";
 /// Version of the record's layout. Changes whenever a field changes its meaning or goes.
-const VERSION: u32 = 2;
+pub(super) const VERSION: u32 = 2;
 
 /// Everything there is to say of a run.
 #[derive(Debug, Serialize)]
@@ -54,20 +55,25 @@ pub struct Measured {
 impl Measured {
     /// Reads a record's measurements. The error says what is wrong with it.
     pub fn from_json(json: &str) -> Result<Measured, String> {
-        #[derive(Deserialize)]
-        struct Head {
-            format: String,
-            version: u32,
-        }
-        let head: Head = serde_json::from_str(json).map_err(|e| format!("not a record of vtick: {e}"))?;
-        if head.format != FORMAT {
-            return Err(format!("not a record of vtick, but of {}", head.format));
-        }
-        if head.version != VERSION {
-            return Err(format!("a record of version {}; this vtick reads version {VERSION}", head.version));
-        }
-        serde_json::from_str(json).map_err(|e| e.to_string())
+        parse(json)
     }
+}
+
+/// What a record of this version holds. The error says what is wrong with it.
+pub(super) fn parse<T: DeserializeOwned>(json: &str) -> Result<T, String> {
+    #[derive(Deserialize)]
+    struct Head {
+        format: String,
+        version: u32,
+    }
+    let head: Head = serde_json::from_str(json).map_err(|e| format!("not a record of vtick: {e}"))?;
+    if head.format != FORMAT {
+        return Err(format!("not a record of vtick, but of {}", head.format));
+    }
+    if head.version != VERSION {
+        return Err(format!("a record of version {}; this vtick reads version {VERSION}", head.version));
+    }
+    serde_json::from_str(json).map_err(|e| e.to_string())
 }
 
 /// What a tick of the counter is.

@@ -86,7 +86,9 @@ fn check(command: &str, cache: &Cache, options: &Options) -> Result<i32> {
     let (kernels, programs) = prepare(cache, options)?;
     let scratch = tempfile::tempdir()?;
     let mut outputs = outputs(options)?;
-    let side_by_side = command == "bench" && kernels.len() > 1;
+    // Where the runner's words are for another program, none of ours come between.
+    let for_people = !arguments.iter().any(|argument| argument == "--ktap");
+    let side_by_side = for_people && kernels.len() > 1;
     if side_by_side && outputs.is_empty() {
         outputs = (0..kernels.len()).map(|index| scratch.path().join(format!("{index}.json"))).collect();
     }
@@ -96,7 +98,7 @@ fn check(command: &str, cache: &Cache, options: &Options) -> Result<i32> {
     let mut worst = 0;
     let mut records = Vec::new();
     for (index, kernel) in kernels.iter().enumerate() {
-        if kernels.len() > 1 {
+        if side_by_side {
             println!("== {}", kernel.name);
         }
         match survive(options, &programs, kernel, &argv) {

@@ -1,0 +1,65 @@
+//! Verdicts as JUnit XML, which CI systems show.
+
+use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
+
+use super::{Judged, Meaning, Verdicts};
+use crate::contract::Clause;
+
+/// Runs as JUnit XML: a suite per run and clause. An expected violation is a skipped test with its reason: JUnit has
+/// no word for it.
+pub fn junit(runs: &[Verdicts]) -> String {
+    let mut report = Report::new("vtick");
+    for run in runs {
+        for clause in Clause::ALL {
+            let checks: Vec<_> = run.checks.iter().filter(|check| check.clause == clause).collect();
+            if checks.is_empty() {
+                continue;
+            }
+            let mut suite = TestSuite::new(format!("Linux {}: {clause} {}", run.host.kernel, clause.title()));
+            suite.add_test_cases(checks.into_iter().map(case));
+            report.add_test_suite(suite);
+        }
+    }
+    report.to_string().expect("strings are XML once they are escaped")
+}
+
+fn case(check: &Judged) -> TestCase {
+    let status = match check.meaning() {
+        Meaning::Pass => TestCaseStatus::success(),
+        Meaning::Fail => {
+            let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
+            status.set_message(check.judgement.reason.clone()).set_description(check.evidence().join("\n"));
+            status
+        }
+        Meaning::ExpectedFail => {
+            let mut status = TestCaseStatus::skipped();
+            status.set_message(format!("violated, as expected: {}", check.evidence().join("; ")));
+            status
+        }
+        Meaning::Skip => {
+            let mut status = TestCaseStatus::skipped();
+            status.set_message(format!("not exercised: {}", check.judgement.reason));
+            status
+        }
+    };
+    let mut case = TestCase::new(check.name.clone(), status);
+    case.set_classname(format!("vtick.{}", check.clause));
+    case
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::run;
+    use super::*;
+
+    #[test]
+    fn failures_and_skips_are_counted_and_their_text_is_escaped() {
+        let xml = junit(&[run("6.1"), run("6.12")]);
+        assert!(xml.contains(r#"tests="8" failures="2""#), "{xml}");
+        assert!(
+            xml.contains(r#"<testsuite name="Linux 6.12: C3 truth" tests="2" disabled="0" errors="0" failures="1">"#)
+        );
+        assert!(xml.contains("1 &amp; 2 &lt;due&gt;"), "{xml}");
+        assert_eq!(xml.matches("<skipped").count(), 4, "{xml}");
+    }
+}

@@ -1,0 +1,66 @@
+//! Verdicts in the kernel's test protocol: [KTAP] Linux, Documentation/dev-tools/ktap.rst, version 1.
+
+use std::fmt::Write;
+
+use super::{Judged, Meaning, Verdicts};
+
+/// A run as KTAP: a line per check, with the evidence of those that are not plainly held as diagnostics before it.
+pub fn ktap(run: &Verdicts) -> String {
+    let host = &run.host;
+    let mut out = format!("KTAP version 1\n1..{}\n", run.checks.len());
+    let _infallible = writeln!(out, "# Linux {}, KVM {}, {}, {}", host.kernel, host.kvm_mode, host.gic, host.cpu);
+    for (index, check) in run.checks.iter().enumerate() {
+        if check.meaning() == Meaning::Fail {
+            check.evidence().iter().for_each(|line| out.push_str(&format!("# {}\n", plain(line))));
+        }
+        out.push_str(&result(index + 1, check));
+    }
+    out
+}
+
+fn result(number: usize, check: &Judged) -> String {
+    let name = format!("{}.{}", check.clause, check.name);
+    let reason = || plain(&check.judgement.reason);
+    match check.meaning() {
+        Meaning::Pass => format!("ok {number} {name}\n"),
+        Meaning::Fail => format!("not ok {number} {name}\n"),
+        Meaning::ExpectedFail => format!("ok {number} {name} # XFAIL {}\n", reason()),
+        Meaning::Skip => format!("ok {number} {name} # SKIP {}\n", reason()),
+    }
+}
+
+/// A text on one line, without what would start a directive.
+fn plain(text: &str) -> String {
+    text.replace('\n', " ").replace('#', "")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::run;
+    use super::*;
+
+    #[test]
+    fn each_verdict_has_its_line_and_a_failure_its_diagnostics_before_it() {
+        let due = "\
+KTAP version 1
+1..4
+# Linux 6.12, KVM VHE, GICv3, N1
+ok 1 C3.a-holds
+# 1 & 2 <due>
+# looks like: a fault; fixed by commit 0123
+# +0  vCPU 0
+# +9  vCPU 0
+not ok 2 C3.b-fails
+ok 3 C9.c-deviates # XFAIL odd
+ok 4 C14.d-is-not-there # SKIP no PMU
+";
+        assert_eq!(ktap(&run("6.12")), due);
+    }
+
+    #[test]
+    fn a_reason_cannot_start_a_directive_of_its_own() {
+        let mut run = run("6.12");
+        run.checks[3].judgement.reason = "no\n# SKIP".to_owned();
+        assert!(ktap(&run).ends_with("ok 4 C14.d-is-not-there # SKIP no  SKIP\n"), "{}", ktap(&run));
+    }
+}

@@ -1,0 +1,99 @@
+//! Verdicts of several runs side by side: which kernel breaks which clause.
+
+use std::fmt::Write;
+
+use super::{Judged, Meaning, Verdicts};
+use crate::contract::Clause;
+use crate::report::latency::short;
+
+/// Width of a run's column.
+const COLUMN: usize = 24;
+/// Width of what stands before the columns.
+const LABEL: usize = 70;
+
+/// Runs side by side, a column each: how many checks of each clause held, and every check that did not on all of them.
+pub fn matrix(runs: &[Verdicts]) -> String {
+    let mut out = format!("{:<LABEL$}", "Checks that held, of those that were exercised");
+    runs.iter().for_each(|run| cell(&mut out, short(&run.host.kernel)));
+    let _infallible = write!(out, "\n{:<LABEL$}", "");
+    runs.iter().for_each(|run| cell(&mut out, &format!("{}, {}", run.host.kvm_mode, run.host.gic)));
+    out.push('\n');
+    for clause in Clause::ALL {
+        let of_clause = |run: &Verdicts| -> Vec<Judged> {
+            run.checks.iter().filter(|check| check.clause == clause).cloned().collect()
+        };
+        let columns: Vec<_> = runs.iter().map(of_clause).collect();
+        let mut names: Vec<&str> = Vec::new();
+        for check in columns.iter().flatten() {
+            if !names.contains(&check.name.as_str()) {
+                names.push(&check.name);
+            }
+        }
+        if names.is_empty() {
+            continue;
+        }
+        let _infallible = write!(out, "{:<LABEL$}", format!("{clause:<4} {}", clause.title()));
+        columns.iter().for_each(|checks| cell(&mut out, &count(checks)));
+        out.push('\n');
+        for name in names {
+            let found: Vec<_> = columns.iter().map(|checks| checks.iter().find(|check| check.name == name)).collect();
+            if found.iter().all(|check| check.is_some_and(|check| check.meaning() == Meaning::Pass)) {
+                continue;
+            }
+            let _infallible = write!(out, "{:<LABEL$}", format!("       {name}"));
+            found.into_iter().for_each(|check| cell(&mut out, word(check)));
+            out.push('\n');
+        }
+    }
+    out
+}
+
+fn cell(out: &mut String, text: &str) {
+    let _infallible = write!(out, "{text:>COLUMN$}");
+}
+
+fn count(checks: &[Judged]) -> String {
+    let exercised = checks.iter().filter(|check| check.meaning() != Meaning::Skip);
+    let held = exercised.clone().filter(|check| check.meaning() == Meaning::Pass);
+    format!("{} of {}", held.count(), exercised.count())
+}
+
+fn word(check: Option<&Judged>) -> &'static str {
+    match check.map(Judged::meaning) {
+        None => "not run",
+        Some(Meaning::Pass) => "held",
+        Some(Meaning::Skip) => "not exercised",
+        Some(Meaning::ExpectedFail) => "violated as expected",
+        Some(Meaning::Fail) if check.is_some_and(|check| check.expected.is_some()) => "HELD UNEXPECTEDLY",
+        Some(Meaning::Fail) => "VIOLATED",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::run;
+    use super::*;
+
+    #[test]
+    fn clauses_are_counted_and_only_checks_that_failed_somewhere_have_a_row() {
+        let mut repaired = run("6.12.9-cloud-arm64");
+        repaired.checks[1] = Judged { name: "b-fails".to_owned(), ..repaired.checks[0].clone() };
+        repaired.checks.pop();
+        let table = matrix(&[run("6.1"), repaired]);
+        let rows: Vec<Vec<&str>> = table
+            .lines()
+            .map(|line| line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect())
+            .collect();
+        let due: &[&[&str]] = &[
+            &["Checks that held, of those that were exercised", "6.1", "6.12.9"],
+            &["VHE, GICv3", "VHE, GICv3"],
+            &["C3", "truth", "1 of 2", "2 of 2"],
+            &["b-fails", "VIOLATED", "held"],
+            &["C9", "vCPU addressing", "0 of 1", "0 of 1"],
+            &["c-deviates", "violated as expected", "violated as expected"],
+            &["C14", "PMU", "0 of 0", "0 of 0"],
+            &["d-is-not-there", "not exercised", "not run"],
+        ];
+        assert_eq!(rows, due, "{table}");
+    }
+}

@@ -1,0 +1,174 @@
+//! The verdicts of a run, read back from its record, and what other tools take them as.
+
+mod junit;
+mod ktap;
+mod matrix;
+
+use serde::Deserialize;
+
+use super::record::{self, CheckRecord, Host};
+use crate::contract::{Clause, Judgement, Transcript, Verdict, checks};
+
+pub use junit::junit;
+pub use ktap::ktap;
+pub use matrix::matrix;
+
+/// A run's verdicts.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Verdicts {
+    /// The machine.
+    pub host: Host,
+    /// The checks, in order.
+    #[serde(default)]
+    pub checks: Vec<Judged>,
+}
+
+/// A check, and what came of it.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Judged {
+    /// The check's name.
+    pub name: String,
+    /// Its clause.
+    pub clause: Clause,
+    /// The claim.
+    pub claim: String,
+    /// Verdict and reason.
+    #[serde(flatten)]
+    pub judgement: Judgement,
+    /// Why a violation is expected of this kernel, if it is.
+    pub expected: Option<String>,
+    /// The known kernel fault that a violation looks like.
+    pub cause: Option<KnownCause>,
+    /// Everything that happened; none if the host died of it.
+    #[serde(default)]
+    transcript: Option<Transcript>,
+    /// The transcript as text.
+    #[serde(skip)]
+    pub timeline: Vec<String>,
+}
+
+/// A known fault of the kernel.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct KnownCause {
+    /// The commit that repairs it, if there is one.
+    pub fixed_by: Option<String>,
+    /// What it is.
+    pub what: String,
+}
+
+/// What a verdict means to whoever waits for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Meaning {
+    /// Held, and nothing else was expected.
+    Pass,
+    /// Violated, or held where a violation was expected: somebody has to look into it.
+    Fail,
+    /// Violated, as is expected of this kernel.
+    ExpectedFail,
+    /// Not exercised.
+    Skip,
+}
+
+impl Verdicts {
+    /// Reads a record's verdicts. The error says what is wrong with it.
+    pub fn from_json(json: &str) -> Result<Verdicts, String> {
+        let mut run: Verdicts = record::parse(json)?;
+        let cntfrq = run.host.cntfrq;
+        for judged in &mut run.checks {
+            let check = checks::all().find(|check| check.name == judged.name);
+            if let (Some(check), Some(transcript)) = (check, judged.transcript.take()) {
+                judged.timeline = transcript.timeline(&check.build(cntfrq).0);
+            }
+        }
+        Ok(run)
+    }
+
+    /// The verdicts of a run that has just ended.
+    pub fn of(host: &Host, checks: &[CheckRecord]) -> Verdicts {
+        Verdicts { host: host.clone(), checks: checks.iter().map(Judged::of).collect() }
+    }
+}
+
+impl Judged {
+    fn of(check: &CheckRecord) -> Judged {
+        let cause = check
+            .cause
+            .map(|cause| KnownCause { fixed_by: cause.fixed_by.map(str::to_owned), what: cause.what.to_owned() });
+        Judged {
+            name: check.name.to_owned(),
+            clause: check.clause,
+            claim: check.claim.to_owned(),
+            judgement: check.judgement.clone(),
+            expected: check.expected.map(str::to_owned),
+            cause,
+            transcript: None,
+            timeline: check.timeline.clone(),
+        }
+    }
+
+    /// What the verdict means.
+    pub fn meaning(&self) -> Meaning {
+        match (self.judgement.verdict, &self.expected) {
+            (Verdict::NotExercised, _) => Meaning::Skip,
+            (Verdict::Violated, Some(_)) => Meaning::ExpectedFail,
+            (Verdict::Held, None) => Meaning::Pass,
+            (Verdict::Violated, None) | (Verdict::Held, Some(_)) => Meaning::Fail,
+        }
+    }
+
+    /// Everything that is said below the verdict: reason, expectation, cause and, of a failure, what happened.
+    fn evidence(&self) -> Vec<String> {
+        let mut lines = vec![self.judgement.reason.clone()];
+        lines.extend(self.expected.iter().map(|why| format!("a violation is expected of this kernel: {why}")));
+        lines.extend(self.cause.iter().map(|cause| match &cause.fixed_by {
+            Some(commit) => format!("looks like: {}; fixed by commit {commit}", cause.what),
+            None => format!("looks like: {}", cause.what),
+        }));
+        if self.meaning() == Meaning::Fail {
+            lines.extend(self.timeline.iter().cloned());
+        }
+        lines
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A run on `kernel`: a check held, one violated, one violated as expected, one not exercised.
+    pub(super) fn run(kernel: &str) -> Verdicts {
+        let json = r##"{
+            "format": "vtick", "version": VERSION,
+            "host": { "kernel": "KERNEL", "build": "#1", "kvm_mode": "VHE", "gic": "GICv3", "cpu": "N1", "cpus": 1,
+                      "cntfrq": 1000000000, "unit": "instructions", "power": "", "deterministic": true },
+            "checks": [
+              { "name": "a-holds", "clause": "C3", "claim": "A.", "verdict": "held", "reason": "seen" },
+              { "name": "b-fails", "clause": "C3", "claim": "B.", "verdict": "violated", "reason": "1 & 2 <due>",
+                "cause": { "what": "a fault", "fixed_by": "0123" } },
+              { "name": "c-deviates", "clause": "C9", "claim": "C.", "verdict": "violated", "reason": "odd",
+                "expected": "so it is" },
+              { "name": "d-is-not-there", "clause": "C14", "claim": "D.", "verdict": "not-exercised", "reason": "no PMU" }
+            ] }"##;
+        let json = json.replace("KERNEL", kernel).replace("VERSION", &record::VERSION.to_string());
+        let mut run = Verdicts::from_json(&json).unwrap();
+        run.checks[1].timeline = ["+0  vCPU 0", "+9  vCPU 0"].map(str::to_owned).into();
+        run
+    }
+
+    #[test]
+    fn a_verdict_means_what_was_expected_and_what_came() {
+        let run = run("6.12");
+        let meanings: Vec<_> = run.checks.iter().map(Judged::meaning).collect();
+        assert_eq!(meanings, [Meaning::Pass, Meaning::Fail, Meaning::ExpectedFail, Meaning::Skip]);
+        let surprise = Judged { expected: Some("why".to_owned()), ..run.checks[0].clone() };
+        assert_eq!(surprise.meaning(), Meaning::Fail, "a deviation that is gone has to be looked into");
+    }
+
+    #[test]
+    fn a_failure_carries_its_evidence_and_others_their_reason_alone() {
+        let run = run("6.12");
+        let due = ["1 & 2 <due>", "looks like: a fault; fixed by commit 0123", "+0  vCPU 0", "+9  vCPU 0"];
+        assert_eq!(run.checks[1].evidence(), due);
+        assert_eq!(run.checks[3].evidence(), ["no PMU"]);
+    }
+}
