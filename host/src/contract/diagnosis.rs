@@ -41,7 +41,7 @@ pub fn diagnose_stopped(s: &Stopped) -> String {
 
 impl Stopped {
     /// For how many ticks a timer's output has been due without being reported; `None`: whatever is due was reported.
-    pub fn unreported(&self) -> Option<u64> {
+    pub fn overdue(&self) -> Option<u64> {
         let due = |ctl: u64, late: u64, level: Levels| {
             let asserted = ctl & (ENABLE | IMASK) == ENABLE && late as i64 >= 0;
             (asserted && !self.levels.contains(level)).then_some(late)
@@ -122,13 +122,13 @@ mod tests {
 
     #[test]
     fn what_is_due_and_not_reported_is_found_in_either_timer() {
-        assert_eq!(stopped().unreported(), Some(4000));
-        assert_eq!(Stopped { levels: Levels::VTIMER, ..stopped() }.unreported(), None);
-        assert_eq!(Stopped { cntv_ctl: 7, ..stopped() }.unreported(), None, "masked");
-        assert_eq!(Stopped { cntv_cval: 5001, ..stopped() }.unreported(), None, "not yet");
+        assert_eq!(stopped().overdue(), Some(4000));
+        assert_eq!(Stopped { levels: Levels::VTIMER, ..stopped() }.overdue(), None);
+        assert_eq!(Stopped { cntv_ctl: 7, ..stopped() }.overdue(), None, "masked");
+        assert_eq!(Stopped { cntv_cval: 5001, ..stopped() }.overdue(), None, "not yet");
         let ptimer = Some(Ptimer { ctl: 1, cval: 10, count: 30 });
-        assert_eq!(Stopped { levels: Levels::VTIMER, ptimer, ..stopped() }.unreported(), Some(20));
-        assert_eq!(Stopped { levels: Levels(3), ptimer, ..stopped() }.unreported(), None);
+        assert_eq!(Stopped { levels: Levels::VTIMER, ptimer, ..stopped() }.overdue(), Some(20));
+        assert_eq!(Stopped { levels: Levels(3), ptimer, ..stopped() }.overdue(), None);
     }
 
     #[test]

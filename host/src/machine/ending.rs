@@ -190,7 +190,7 @@ fn class(esr: u64) -> &'static str {
 impl Snapshot {
     /// Whether the virtual timer's output is due for longer than `ticks`, and was never reported.
     pub fn oversleeps(&self, ticks: u64) -> bool {
-        !self.off && self.stopped.unreported().is_some_and(|late| late >= ticks)
+        !self.off && self.stopped.overdue().is_some_and(|late| late >= ticks)
     }
 
     /// Whether the vCPU is in one of its vectors, and came there from that same vector: its handler cannot run.
