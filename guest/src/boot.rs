@@ -87,7 +87,10 @@ extern "C" fn main(vcpu: usize) {
     mailbox::write(regs::OFFSET, timer::virtual_counter_offset());
     let records = match mailbox::read(regs::COMMAND) {
         regs::COMMAND_LITMUS => litmus::run(vcpu),
-        regs::COMMAND_MEASURE => measure::run(vcpu),
+        regs::COMMAND_MEASURE => {
+            measure::run(vcpu);
+            0
+        }
         command => panic!("the host gave an unknown command: {command}"),
     };
     mailbox::write(regs::DONE, records as u64);

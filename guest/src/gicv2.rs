@@ -109,6 +109,11 @@ impl Gic {
         self.distributor.sgir.set(0b10 << 24 | intid);
     }
 
+    /// Sends an SGI to one CPU ([GICv2/4.3.15]: TargetListFilter 0b00, CPUTargetList in bits 23:16).
+    pub(crate) fn send_to(&self, cpu: usize, intid: u32) {
+        self.distributor.sgir.set(1 << (16 + cpu) | intid);
+    }
+
     /// Acknowledges. Returns GICC_IAR as read; its INTID is [`intid`].
     pub(crate) fn acknowledge(&self) -> u32 {
         self.cpu.iar.get()

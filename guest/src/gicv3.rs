@@ -71,11 +71,15 @@ impl Gic {
         unsafe { mmio_read32(GICD_BASE) as u32 }
     }
 
-    /// Sends an SGI to this CPU alone: ICC_SGI1R_EL1 with its bit in the target list (all vCPUs here have affinity
-    /// 0.0.0.n, n below 16).
+    /// Sends an SGI to this CPU alone.
     pub(crate) fn send_to_self(&self, intid: u32) {
-        let index = (self.redistributor - GICR_BASE) / REDISTRIBUTOR;
-        icc!(write "S3_0_C12_C11_5", u64::from(intid) << 24 | 1 << index);
+        self.send_to(((self.redistributor - GICR_BASE) / REDISTRIBUTOR) as usize, intid);
+    }
+
+    /// Sends an SGI to the vCPU with this index: ICC_SGI1R_EL1 with its bit in the target list (all vCPUs here have
+    /// affinity 0.0.0.n, n below 16).
+    pub(crate) fn send_to(&self, vcpu: usize, intid: u32) {
+        icc!(write "S3_0_C12_C11_5", u64::from(intid) << 24 | 1 << vcpu);
         sysreg::isb();
     }
 

@@ -59,6 +59,11 @@ impl Irqchip {
         each!(self, gic => gic.send_to_self(intid));
     }
 
+    /// Sends an SGI to the vCPU with this index alone.
+    pub(crate) fn send_to(&self, vcpu: usize, intid: u32) {
+        each!(self, gic => gic.send_to(vcpu, intid));
+    }
+
     /// Acknowledges. Returns the raw value; its INTID is [`intid`].
     #[inline(always)]
     pub(crate) fn acknowledge(&self) -> u32 {

@@ -12,7 +12,7 @@ use crate::timer::{self, Timer, now};
 use crate::vectors::{self, Frame, Handled};
 use crate::{mailbox, sysreg};
 
-/// The SGI that a vCPU sends to itself.
+/// The SGI that a vCPU sends to itself or to the other one.
 const SGI: u32 = 1;
 /// PSCI_VERSION (Arm DEN 0022), which KVM answers without userspace.
 const PSCI_VERSION: u64 = 0x8400_0000;
@@ -26,7 +26,7 @@ struct Shared {
     offset: AtomicU64,
     /// Zero: one-shot.
     period: AtomicU64,
-    /// The deadline the timer is armed for.
+    /// The deadline the timer is armed for; or when the SGI was sent, which the other vCPU writes.
     armed: AtomicU64,
     // Written by the handler.
     /// Interrupts handled so far.
@@ -61,8 +61,8 @@ static SHARED: [Shared; MAX_VCPUS] = [const {
     }
 }; MAX_VCPUS];
 
-/// Takes as many samples as the host asks for. Returns how many are left in the record area.
-pub(crate) fn run(vcpu: usize) -> usize {
+/// Takes as many samples as the host asks for, and hands all of them over.
+pub(crate) fn run(vcpu: usize) {
     // SAFETY: the host wrote a configuration there before it started this vCPU, and leaves it alone.
     let config = unsafe { *(MEASURE_BASE as *const Config) };
     assert!(config.batch > 0 && config.batch <= MAX_SAMPLES, "a batch of {} samples", config.batch);
@@ -83,21 +83,24 @@ pub(crate) fn run(vcpu: usize) -> usize {
         let sample = match config.stimulus {
             stimulus::VTIMER | stimulus::PTIMER => tick(shared, &config, &mut armed),
             stimulus::SGI => sgi(shared, &config, &chip),
+            stimulus::SGI_OTHER => sgi_from_the_other(vcpu, &config, &chip, index == 0),
             operation => operate(operation, &chip),
         };
         // SAFETY: `filled < MAX_SAMPLES`: inside this vCPU's record area, which the host reads after `SAMPLES` or
         // `DONE` alone.
         unsafe { (records_base(vcpu) as *mut Sample).add(filled).write(sample) }
         filled += 1;
-        if filled as u64 == config.batch || index + 1 == config.warm_up {
+        let taken = index + 1;
+        if filled as u64 == config.batch || taken == config.warm_up || taken == config.warm_up + config.interrupts {
             // A periodic timer starts anew: its ticks must not pass while the host takes samples out.
             shared.stop(&mut armed);
             mailbox::write(regs::SAMPLES, filled as u64);
             filled = 0;
         }
     }
-    shared.stop(&mut armed);
-    filled
+    if config.stimulus == stimulus::SGI_OTHER && vcpu == 1 {
+        send_to_the_other(vcpu, &chip);
+    }
 }
 
 impl Shared {
@@ -196,9 +199,11 @@ fn tick(shared: &Shared, config: &Config, armed: &mut bool) -> Sample {
     }
     let deadline = shared.armed.load(Relaxed);
     shared.wait(config.wait, before, deadline.wrapping_add(config.patience));
-    let sample = shared.sample(before, deadline);
+    let mut sample = shared.sample(before, deadline);
     if sample.vector == 0 {
         shared.stop(armed);
+        let passed = sample.resumed.wrapping_sub(deadline).checked_div(config.period);
+        sample.missed = passed.unwrap_or(0) as u32;
     }
     sample
 }
@@ -212,6 +217,27 @@ fn sgi(shared: &Shared, config: &Config, chip: &Irqchip) -> Sample {
     chip.send_to_self(SGI);
     shared.wait(wait::SPIN, before, sent.wrapping_add(config.patience));
     shared.sample(before, sent)
+}
+
+/// Takes the SGI that the other vCPU sends. The two take turns: vCPU 0 sends and waits for the answer; vCPU 1 answers
+/// when it is ready for the next one, so that neither hands samples over while an SGI is on its way. Its last answer is
+/// still to be sent when all samples are taken.
+fn sgi_from_the_other(vcpu: usize, config: &Config, chip: &Irqchip, is_first: bool) -> Sample {
+    let shared = &SHARED[vcpu];
+    let before = shared.count.load(Relaxed);
+    if vcpu == 0 || !is_first {
+        send_to_the_other(vcpu, chip);
+    }
+    shared.wait(config.wait, before, now().wrapping_add(config.patience));
+    shared.sample(before, shared.armed.load(Relaxed))
+}
+
+fn send_to_the_other(vcpu: usize, chip: &Irqchip) {
+    let other = vcpu ^ 1;
+    SHARED[other].armed.store(now(), Relaxed);
+    // The other vCPU's handler reads that, after this SGI has come.
+    sysreg::dsb();
+    chip.send_to(other, SGI);
 }
 
 /// Times one operation.

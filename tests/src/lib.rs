@@ -1,5 +1,8 @@
 //! Runs the project's commands the way a user types them.
 
+pub mod browser;
+pub mod record;
+
 use std::process::{Command, Output, Stdio};
 
 /// What a command came to.

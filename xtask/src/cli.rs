@@ -19,6 +19,7 @@ Commands:
   run      run any command in the emulated host: cargo xtask run [OPTIONS] -- vtick test
   build    build the static runner and print where it is (--output FILE copies it there), to be taken to a board
   guest    show the guest: cargo xtask guest objdump|size|nm [ARGUMENTS FOR THE TOOL]
+  browser  print where a Chromium is that can render a report, for the tests (as root: install it)
   kernels  list the kernels that can be named
   lint     check formatting and lints, those of the arm64 code and of the guest included
 

@@ -13,6 +13,7 @@ mod emulated;
 mod fdt;
 mod firmware;
 mod initramfs;
+mod install;
 mod kernel;
 mod keyboard;
 mod lint;
@@ -34,6 +35,9 @@ use crate::cache::Cache;
 use crate::cli::{Options, USAGE};
 use crate::process::Interrupted;
 use crate::toolchain::Toolchain;
+
+/// Browsers that render a report for the tests; Debian's package has the first one's name.
+const BROWSERS: [&str; 3] = ["chromium", "google-chrome", "chromium-browser"];
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
@@ -72,6 +76,10 @@ fn run(command: &str, options: &Options) -> Result<i32> {
             Some((tool, arguments)) => artifacts::show_guest(&toolchain()?, tool, arguments),
             None => bail!("`cargo xtask guest` needs a tool: objdump, size or nm"),
         },
+        "browser" => {
+            println!("{}", install::ensure(&BROWSERS, BROWSERS[0])?.display());
+            Ok(0)
+        }
         "kernels" => kernel::list(&cache, options.refresh).map(|()| 0),
         "lint" => lint::lint(&toolchain()?),
         "" | "help" | "-h" | "--help" => {

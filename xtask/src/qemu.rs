@@ -4,11 +4,10 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
-use crate::fdt;
 use crate::process::run;
-use crate::progress::Step;
+use crate::{fdt, install};
 
 const QEMU: &str = "qemu-system-aarch64";
 const PACKAGE: &str = "qemu-system-arm";
@@ -126,33 +125,7 @@ impl Machine {
 
 /// Makes sure that QEMU is there, and installs it where that is allowed.
 pub(crate) fn ensure_installed() -> Result<()> {
-    if is_installed() {
-        return Ok(());
-    }
-    let command = format!("apt-get install --no-install-recommends {PACKAGE}");
-    if !rustix::process::geteuid().is_root() {
-        bail!("{QEMU} is not installed, and only root may do that: `sudo {command}`");
-    }
-    let step = Step::essential(format!("Installing {PACKAGE}"));
-    let install = || {
-        let mut apt = Command::new("apt-get");
-        apt.args(["install", "-y", "--no-install-recommends", PACKAGE])
-            .env("DEBIAN_FRONTEND", "noninteractive")
-            .env("LC_ALL", "C");
-        run(&mut apt, Some(&step))
-    };
-    if install().is_err() {
-        // Most likely because apt's indexes are absent or old.
-        crate::process::check_interrupted()?;
-        run(Command::new("apt-get").arg("update").env("LC_ALL", "C"), Some(&step))?;
-        install()?;
-    }
-    if is_installed() { Ok(()) } else { bail!("`{command}` succeeded, but there is still no {QEMU}") }
-}
-
-fn is_installed() -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).any(|folder| folder.join(QEMU).exists())
+    install::ensure(&[QEMU], PACKAGE).map(|_| ())
 }
 
 #[cfg(test)]

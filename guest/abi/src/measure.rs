@@ -18,6 +18,8 @@ pub mod stimulus {
     pub const GIC_READ: u32 = 6;
     /// A write that enables an interrupt which is enabled already.
     pub const GIC_WRITE: u32 = 7;
+    /// An SGI that one of two vCPUs sends to the other, which takes it and sends one back.
+    pub const SGI_OTHER: u32 = 8;
 }
 
 /// What the vCPU does until its interrupt comes.
@@ -87,7 +89,8 @@ pub struct Sample {
     pub iar: u64,
     /// Acknowledgements that read 1023 since the previous sample.
     pub spurious: u32,
-    /// Deadlines of a periodic timer that passed before this interrupt was handled and got none of their own.
+    /// Deadlines of a periodic timer that passed before this interrupt was handled, or while it was waited for in vain,
+    /// and got none of their own.
     pub missed: u32,
 }
 

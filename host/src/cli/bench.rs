@@ -6,7 +6,7 @@ use super::select::select;
 use super::{Done, Output, RunArgs};
 use crate::kvm::Kvm;
 use crate::latency::{Irqchip, SCENARIOS, Scenario};
-use crate::report::{Record, latency, terminal};
+use crate::report::{Host, Record, latency, rates, terminal};
 
 #[derive(clap::Args)]
 pub(super) struct BenchArgs {
@@ -64,6 +64,10 @@ fn measure(args: &BenchArgs, chosen: &[Scenario], mut output: Output) -> anyhow:
     let mut record = Record::new(kvm.describe());
     terminal::host(&record.host);
     for scenario in chosen {
+        if let Some(why) = unfit(&record.host, scenario, args.names.iter().any(|name| *name == scenario.name)) {
+            println!("\n{}: not measured: {why}", scenario.name);
+            continue;
+        }
         for (irqchip, interrupts) in chips(args, scenario) {
             let scenario = Scenario { interrupts, ..scenario.clone() };
             let outcome = kvm.measure(&scenario, irqchip, args.plant)?.outcome();
@@ -72,8 +76,22 @@ fn measure(args: &BenchArgs, chosen: &[Scenario], mut output: Output) -> anyhow:
         }
     }
     latency::over_the_floor(&record.host, &record.latency);
+    rates::rates(&record.host, &record.latency);
     output.write(&record)?;
     Ok(Done::Ran(record.latency.iter().all(|outcome| outcome.faults().is_empty())))
+}
+
+/// Why a scenario says nothing on this host; `asked`: it was asked for by its whole name.
+fn unfit(host: &Host, scenario: &Scenario, asked: bool) -> Option<String> {
+    let due = scenario.cpus();
+    if host.cpus < due {
+        return Some(format!("it takes {due} host CPUs (--host-cpus), and there is {}", host.cpus));
+    }
+    let in_turns = host.deterministic && due > 1 && !asked;
+    in_turns.then(|| {
+        "an emulated host runs its CPUs in turns, of up to a hundred million instructions; ask for it by name to see them"
+            .to_owned()
+    })
 }
 
 /// Interrupts that show a kernel's floor.
@@ -91,4 +109,22 @@ fn chips(args: &BenchArgs, scenario: &Scenario) -> Vec<(Irqchip, u64)> {
         chips.push((Irqchip::Bare, scenario.interrupts.min(FLOOR)));
     }
     chips
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::latency::{Beside, Stimulus, Wait};
+
+    #[test]
+    fn vcpus_that_spin_for_each_other_are_measured_on_cpus_that_run_at_the_same_time() {
+        let spinning = SCENARIOS.iter().find(|s| s.stimulus == Stimulus::SgiOther && s.wait == Wait::Spin).unwrap();
+        let host = |cpus, deterministic| Host { cpus, deterministic, ..Host::default() };
+        assert!(unfit(&host(1, false), spinning, true).unwrap().contains("it takes 2 host CPUs"));
+        assert!(unfit(&host(2, true), spinning, false).unwrap().contains("in turns"));
+        assert_eq!(unfit(&host(2, true), spinning, true), None);
+        assert_eq!(unfit(&host(2, false), spinning, false), None);
+        let other = SCENARIOS.iter().filter(|s| s.name != spinning.name && s.beside == Beside::Nothing);
+        assert!(other.into_iter().all(|scenario| unfit(&host(1, true), scenario, false).is_none()));
+    }
 }

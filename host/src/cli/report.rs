@@ -6,7 +6,7 @@ use anstream::print;
 
 use super::{Done, measured};
 use crate::report::verdicts::{self, Verdicts};
-use crate::report::{Measured, html, latency, terminal};
+use crate::report::{Measured, html, latency, rates, terminal};
 
 #[derive(clap::Args)]
 pub(super) struct ReportArgs {
@@ -74,6 +74,7 @@ fn measurements(args: &ReportArgs, records: &[Measured]) -> anyhow::Result<Done>
         terminal::host(&record.host);
         record.latency.iter().for_each(|outcome| latency::outcome(&record.host, outcome));
         latency::over_the_floor(&record.host, &record.latency);
+        rates::rates(&record.host, &record.latency);
     }
     latency::side_by_side(records);
     Ok(Done::Said)

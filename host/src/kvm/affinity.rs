@@ -3,6 +3,7 @@
 use std::sync::OnceLock;
 
 use super::{Context, Error};
+use crate::latency::place;
 
 /// The CPUs that this process might run on when it started.
 static ALLOWED: OnceLock<Vec<usize>> = OnceLock::new();
@@ -20,6 +21,13 @@ pub(super) fn allowed() -> &'static [usize] {
         // SAFETY: `cpu` lies in the set.
         (0..libc::CPU_SETSIZE as usize).filter(|&cpu| unsafe { libc::CPU_ISSET(cpu, &set) }).collect()
     })
+}
+
+/// Moves the calling thread, the `index`th of `threads`, to a CPU of its own; where there are fewer CPUs, to one that it
+/// shares with as few as possible. `None`: there is only one CPU, or it could not be done.
+pub(super) fn spread(index: usize, threads: usize) -> Option<usize> {
+    let cpu = place(allowed(), index, threads)?;
+    pin(cpu).ok().map(|()| cpu)
 }
 
 /// Moves the calling thread to this CPU. It is there when this returns.

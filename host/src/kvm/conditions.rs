@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use super::affinity;
 use crate::latency::Conditions;
 
 /// Watches the thread that makes it.
@@ -13,10 +14,9 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    /// Pins this thread to the `index`th of the CPUs it may run on, if there are at least `threads` of them and more than
-    /// one, and watches it from now on.
+    /// Gives this thread, the `index`th of `threads`, its CPU, if there are several, and watches it from now on.
     pub(super) fn start(index: usize, threads: usize) -> Watch {
-        let pinned = pin(index, threads);
+        let pinned = affinity::spread(index, threads);
         Watch { started: Instant::now(), switches: involuntary_switches(), delay: run_delay(), pinned }
     }
 
@@ -27,6 +27,7 @@ impl Watch {
             run_delay: run_delay().zip(self.delay).map(|(now, before)| now - before),
             elapsed: self.started.elapsed().as_nanos() as u64,
             pinned: self.pinned.into_iter().collect(),
+            memory: Vec::new(),
         }
     }
 }
@@ -47,25 +48,11 @@ fn run_delay() -> Option<u64> {
     text.split_whitespace().nth(1)?.parse().ok()
 }
 
-fn pin(index: usize, threads: usize) -> Option<usize> {
-    // SAFETY: an all-zero set is a valid, empty one.
-    let mut allowed: libc::cpu_set_t = unsafe { std::mem::zeroed() };
-    // SAFETY: the kernel fills the set it is given, of the size it is told.
-    if unsafe { libc::sched_getaffinity(0, size_of::<libc::cpu_set_t>(), &raw mut allowed) } != 0 {
-        return None;
-    }
-    // SAFETY: every number asked for is below the size of a set.
-    let is_allowed = |cpu: &usize| unsafe { libc::CPU_ISSET(*cpu, &allowed) };
-    let cpus: Vec<usize> = (0..libc::CPU_SETSIZE as usize).filter(is_allowed).collect();
-    if cpus.len() < threads.max(2) {
-        return None;
-    }
-    // The last ones: the first CPUs are where most of a host's own interrupts go.
-    let cpu = cpus[cpus.len() - threads + index];
-    // SAFETY: as above.
-    let mut one: libc::cpu_set_t = unsafe { std::mem::zeroed() };
-    // SAFETY: `cpu` is below the size of a set.
-    unsafe { libc::CPU_SET(cpu, &mut one) };
-    // SAFETY: the kernel reads the set it is given, of the size it is told.
-    (unsafe { libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const one) } == 0).then_some(cpu)
+/// Resident memory of this process in KiB (proc(5), /proc/pid/statm: second field, in pages); 0: the kernel does not say.
+pub(super) fn resident() -> u64 {
+    let pages = std::fs::read_to_string("/proc/self/statm").ok();
+    let pages = pages.and_then(|text| text.split_whitespace().nth(1)?.parse::<u64>().ok()).unwrap_or(0);
+    // SAFETY: asks for a number.
+    let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    pages * u64::try_from(size).unwrap_or(0) / 1024
 }

@@ -3,8 +3,10 @@
 use std::fs;
 use std::io::Read;
 use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 
-use super::clock;
+use super::{affinity, clock};
+use crate::latency::power;
 use crate::report::{Host, Unit};
 
 /// Describes the host, as far as it can be found out without changing anything.
@@ -20,29 +22,13 @@ pub(super) fn describe() -> Host {
         cpus: std::thread::available_parallelism().map_or(1, usize::from),
         cntfrq: clock::cntfrq(),
         unit: if deterministic { Unit::Instructions } else { Unit::Nanoseconds },
-        power: power(),
+        power: power(Path::new("/sys/devices/system/cpu"), affinity::allowed()),
         deterministic,
     }
 }
 
 fn read(path: &str) -> String {
     fs::read_to_string(path).map_or_else(|_| "unknown".to_owned(), |text| text.trim().to_owned())
-}
-
-/// The frequency governor of the first CPU, and its idle states that are not disabled.
-fn power() -> String {
-    let cpu = "/sys/devices/system/cpu/cpu0";
-    let governor = read(&format!("{cpu}/cpufreq/scaling_governor"));
-    let states = (0..16).filter_map(|n| {
-        let state = format!("{cpu}/cpuidle/state{n}");
-        let name = fs::read_to_string(format!("{state}/name")).ok()?;
-        (read(&format!("{state}/disable")) != "1").then(|| name.trim().to_owned())
-    });
-    let states: Vec<_> = states.collect();
-    format!(
-        "governor {governor}, idle states: {}",
-        if states.is_empty() { "none".to_owned() } else { states.join(" ") }
-    )
 }
 
 /// The kernel's log, as far as it may be read and is still there.

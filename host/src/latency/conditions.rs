@@ -16,6 +16,19 @@ pub struct Conditions {
     pub elapsed: u64,
     /// The CPUs they were pinned to; empty: they were not.
     pub pinned: Vec<usize>,
+    /// Resident memory of the runner in KiB: when the warm-up was over, halfway, and at the end.
+    pub memory: Vec<u64>,
+}
+
+/// The CPU, of those that are `allowed`, for the `index`th of `threads` vCPUs: one for each, from the last one down,
+/// because a host's own interrupts go to its first CPUs; where there are too few, one for as few as possible. `None`:
+/// there is no choice.
+pub fn place(allowed: &[usize], index: usize, threads: usize) -> Option<usize> {
+    let cpus = allowed.len();
+    if cpus < 2 {
+        return None;
+    }
+    allowed.get((cpus.saturating_sub(threads) + index) % cpus).copied()
 }
 
 /// What figures are worth.
@@ -54,6 +67,7 @@ impl Conditions {
             self.run_delay.or(other.run_delay).map(|_| self.run_delay.unwrap_or(0) + other.run_delay.unwrap_or(0));
         self.elapsed += other.elapsed;
         self.pinned.extend(other.pinned);
+        self.memory.extend(other.memory);
     }
 
     /// What `figures`, measured under these conditions, are worth; and what speaks for it.
@@ -99,8 +113,13 @@ mod tests {
     use super::*;
     use crate::latency::Distribution;
 
-    const QUIET: Conditions =
-        Conditions { involuntary_switches: 3, run_delay: Some(1_000_000), elapsed: 1_000_000_000, pinned: Vec::new() };
+    const QUIET: Conditions = Conditions {
+        involuntary_switches: 3,
+        run_delay: Some(1_000_000),
+        elapsed: 1_000_000_000,
+        pinned: Vec::new(),
+        memory: Vec::new(),
+    };
 
     fn figures(count: u64, tenth: u64) -> Summary {
         let mut distribution = Distribution::default();
@@ -116,6 +135,16 @@ mod tests {
         let delayed = Conditions { run_delay: Some(20_000_000), ..QUIET };
         assert_eq!(delayed.judge(false, &figures(1000, 7100)).0, Fitness::Noisy);
         assert_eq!(QUIET.judge(false, &figures(1000, 9000)).0, Fitness::Noisy);
+    }
+
+    #[test]
+    fn each_vcpu_has_a_cpu_of_its_own_and_shares_one_only_where_there_are_too_few() {
+        let places = |allowed: &[usize], threads| (0..threads).map(|n| place(allowed, n, threads)).collect::<Vec<_>>();
+        assert_eq!(places(&[0, 1, 4, 5], 1), [Some(5)]);
+        assert_eq!(places(&[0, 1, 4, 5], 2), [Some(4), Some(5)]);
+        assert_eq!(places(&[0, 1, 4, 5], 4), [Some(0), Some(1), Some(4), Some(5)]);
+        assert_eq!(places(&[2, 3], 4), [Some(2), Some(3), Some(2), Some(3)]);
+        assert_eq!(places(&[3], 2), [None, None], "on one CPU there is nothing to pin to");
     }
 
     #[test]

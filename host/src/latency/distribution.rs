@@ -1,18 +1,21 @@
-//! A distribution of latencies in ticks: exact below 131,072 ticks and to five digits above, in constant memory.
+//! A distribution of latencies in ticks: exact below 32,768 ticks and to four digits above, in constant memory.
 
-use hdrhistogram::Histogram;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use hdrhistogram::serialization::{Deserializer, Serializer, V2DeflateSerializer};
+use hdrhistogram::{Counter, Histogram};
 use serde::{Deserialize, Serialize};
 
-/// Significant decimal digits kept: below 2^17 every value has a bucket of its own.
-const DIGITS: u8 = 5;
+/// Significant decimal digits kept: below 2^15 every value has a bucket of its own.
+const DIGITS: u8 = 4;
 
-/// Wider than any measurement; what is larger counts as this. It bounds the memory a distribution can take.
+/// Wider than any measurement; what is larger counts as this.
 const WIDEST: u64 = 1 << 40;
 
 /// Values seen so far.
 #[derive(Clone, Debug)]
 pub struct Distribution {
-    histogram: Histogram<u64>,
+    histogram: Histogram<u32>,
     // Kept apart: a histogram knows its ends only as buckets.
     min: u64,
     max: u64,
@@ -20,7 +23,9 @@ pub struct Distribution {
 
 impl Default for Distribution {
     fn default() -> Distribution {
-        Distribution { histogram: Histogram::new(DIGITS).expect("0 to 5 digits are valid"), min: u64::MAX, max: 0 }
+        let histogram = Histogram::new_with_bounds(1, WIDEST, DIGITS).expect("0 to 5 digits are valid");
+        // A copy: all of it has its pages, and none is asked for in the middle of a measurement.
+        Distribution { histogram: histogram.clone(), min: u64::MAX, max: 0 }
     }
 }
 
@@ -41,22 +46,50 @@ pub struct Summary {
     pub p99_9: u64,
     /// Largest.
     pub max: u64,
-    /// The whole of it: value and how often, in ascending order.
+    /// The whole of it: value and how often, in ascending order. In a record: base64 of HdrHistogram's compressed V2
+    /// encoding, which its libraries read in any language.
+    #[serde(rename = "histogram", serialize_with = "encode", deserialize_with = "decode")]
     pub values: Vec<(u64, u64)>,
+}
+
+fn encode<S: serde::Serializer>(values: &[(u64, u64)], serializer: S) -> Result<S::Ok, S::Error> {
+    let mut histogram = Histogram::<u64>::new(DIGITS).expect("0 to 5 digits are valid");
+    for &(value, count) in values {
+        histogram.record_n(value, count).map_err(serde::ser::Error::custom)?;
+    }
+    let mut bytes = Vec::new();
+    V2DeflateSerializer::new().serialize(&histogram, &mut bytes).map_err(serde::ser::Error::custom)?;
+    serializer.serialize_str(&BASE64_STANDARD.encode(bytes))
+}
+
+fn decode<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<(u64, u64)>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let broken = |_| serde::de::Error::custom("a histogram that can't be decoded");
+    let bytes = BASE64_STANDARD.decode(text).map_err(|_| broken(()))?;
+    let histogram: Histogram<u64> = Deserializer::new().deserialize(&mut &bytes[..]).map_err(|_| broken(()))?;
+    Ok(recorded(&histogram))
+}
+
+fn recorded<C: Counter>(histogram: &Histogram<C>) -> Vec<(u64, u64)> {
+    histogram.iter_recorded().map(|v| (v.value_iterated_to(), v.count_at_value().as_u64())).collect()
 }
 
 impl Distribution {
     /// Adds a value.
     pub fn record(&mut self, value: u64) {
-        // Not `saturating_record`: that clamps to the range so far instead of widening it.
-        self.histogram.record(value.min(WIDEST)).expect("a histogram that widens takes this in");
+        self.histogram.saturating_record(value);
         self.min = self.min.min(value);
         self.max = self.max.max(value);
     }
 
+    /// Bytes that it takes.
+    pub fn room(&self) -> usize {
+        self.histogram.distinct_values() * size_of::<u32>()
+    }
+
     /// Adds all values of another.
     pub fn merge(&mut self, other: &Distribution) {
-        self.histogram.add(&other.histogram).expect("a histogram that grows takes any value in");
+        self.histogram.add(&other.histogram).expect("both have the same bounds");
         self.min = self.min.min(other.min);
         self.max = self.max.max(other.max);
     }
@@ -77,7 +110,7 @@ impl Distribution {
             p99: quantile(0.99),
             p99_9: quantile(0.999),
             max: self.max,
-            values: self.histogram.iter_recorded().map(|v| (v.value_iterated_to(), v.count_at_value())).collect(),
+            values: recorded(&self.histogram),
         })
     }
 }
@@ -89,11 +122,11 @@ mod tests {
     #[test]
     fn percentiles_are_values_that_were_recorded_not_neighbours_of_them() {
         let mut distribution = Distribution::default();
-        (1..=1000).for_each(|n| distribution.record(100_000 + n));
+        (1..=1000).for_each(|n| distribution.record(30_000 + n));
         let s = distribution.summary().unwrap();
         assert_eq!(
             (s.count, s.min, s.p50, s.p90, s.p99, s.p99_9, s.max),
-            (1000, 100_001, 100_500, 100_900, 100_990, 100_999, 101_000)
+            (1000, 30_001, 30_500, 30_900, 30_990, 30_999, 31_000)
         );
         assert_eq!(s.values.len(), 1000);
     }
@@ -107,7 +140,29 @@ mod tests {
         assert_eq!((s.p50, s.p99_9, s.max), (7_277, 7_277, 5_000_000));
         assert_eq!(s.values[0], (7_277, 999));
         let (outlier, count) = s.values[1];
-        assert!(count == 1 && outlier.abs_diff(5_000_000) < 50, "five digits of 5,000,000: {outlier}");
+        assert!(count == 1 && outlier.abs_diff(5_000_000) < 500, "four digits of 5,000,000: {outlier}");
+    }
+
+    #[test]
+    fn a_record_gives_back_the_whole_distribution_in_hdrhistograms_own_encoding() {
+        let mut distribution = Distribution::default();
+        [7_277, 7_277, 131_071, 5_000_000, 1 << 40].into_iter().for_each(|value| distribution.record(value));
+        let summary = distribution.summary().unwrap();
+        let json = serde_json::to_string(&summary).unwrap();
+        assert!(json.contains(r#""histogram":"HISTFAAA"#), "{json}");
+        assert_eq!(serde_json::from_str::<Summary>(&json).unwrap(), summary);
+        let broken = serde_json::from_str::<Summary>(&json.replace("HISTFAAA", "LISTFAAA")).unwrap_err();
+        assert!(broken.to_string().contains("a histogram that can't be decoded"), "{broken}");
+    }
+
+    #[test]
+    fn a_distribution_takes_the_same_memory_from_the_first_value_to_the_last_and_the_widest() {
+        let mut distribution = Distribution::default();
+        let room = distribution.room();
+        assert!(room < 2 << 20, "{room} bytes");
+        (0..1_000_000).for_each(|n| distribution.record(n * 7_919));
+        distribution.record(u64::MAX);
+        assert_eq!((distribution.room(), distribution.summary().unwrap().count), (room, 1_000_001));
     }
 
     #[test]

@@ -1,12 +1,13 @@
 //! From samples to figures: what was due, what came, what it took.
 
-use serde::{Deserialize, Serialize};
 use vtick_abi::measure::Sample;
 
 use super::conditions::Conditions;
-use super::distribution::{Distribution, Summary};
+use super::distribution::Distribution;
 use super::hops::{Hop, Matcher, Stamp, hops};
-use super::ledger::{Due, Ledger};
+use super::ledger::Ledger;
+use super::outcome::{Counts, HopSummary, Outcome};
+use super::samples::{Raw, Samples};
 use super::scenario::{Irqchip, Scenario};
 
 /// A measurement under way: constant in size, however many samples it takes in.
@@ -20,84 +21,11 @@ pub struct Measurement {
     whole: Distribution,
     interval: Distribution,
     hops: [Distribution; Hop::ALL.len()],
+    raw: Samples,
+    /// Those of other vCPUs that were merged.
+    raw_of_others: Vec<Samples>,
     ledger: Ledger,
     conditions: Conditions,
-}
-
-/// What became of the interrupts that were due.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Counts {
-    /// Deadlines the guest armed, a periodic timer's own included; or operations.
-    pub expected: u64,
-    /// Interrupts whose vector the guest entered; or operations done.
-    pub delivered: u64,
-    /// Interrupts acknowledged: the acknowledge register read the INTID that was due.
-    pub acknowledged: u64,
-    /// Interrupts ended.
-    pub ended: u64,
-    /// Deadlines whose interrupt never came.
-    pub lost: u64,
-    /// Acknowledgements that read 1023: an interrupt was signalled, and there was none.
-    pub spurious: u64,
-    /// Interrupts of a periodic timer that came only when the next one was due.
-    pub late: u64,
-    /// Deadlines of a periodic timer that passed while an earlier one was being handled, and got no interrupt of their
-    /// own: what a tick handler has to make up for.
-    pub coalesced: u64,
-    /// Interrupts whose way through userspace is not known, because the level that brought them never fell between.
-    pub unstamped: u64,
-    /// Interrupts whose timestamps are out of order, so that their hops do not add up.
-    pub disordered: u64,
-}
-
-impl Counts {
-    fn add(&mut self, other: &Counts) {
-        self.expected += other.expected;
-        self.delivered += other.delivered;
-        self.acknowledged += other.acknowledged;
-        self.ended += other.ended;
-        self.lost += other.lost;
-        self.spurious += other.spurious;
-        self.late += other.late;
-        self.coalesced += other.coalesced;
-        self.unstamped += other.unstamped;
-        self.disordered += other.disordered;
-    }
-}
-
-/// One hop's distribution.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HopSummary {
-    /// Where the hop ends.
-    pub hop: Hop,
-    /// What it took, in ticks.
-    #[serde(flatten)]
-    pub ticks: Summary,
-}
-
-/// What a measurement came to.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Outcome {
-    /// What was measured.
-    pub scenario: Scenario,
-    /// With which interrupt controller.
-    pub irqchip: Irqchip,
-    /// What became of the interrupts.
-    pub counts: Counts,
-    /// From the deadline (CVAL) to the first instruction of the guest's vector, in ticks.
-    pub deadline_to_handler: Option<Summary>,
-    /// From the deadline to the interrupted code run on, in ticks: acknowledgement and end included. Of an operation:
-    /// what it took.
-    pub whole: Option<Summary>,
-    /// From the vector of one interrupt of a periodic timer to that of the next, in ticks.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub interval: Option<Summary>,
-    /// The way of the interrupts, hop by hop.
-    pub hops: Vec<HopSummary>,
-    /// What the runner did for all of them.
-    pub ledger: Ledger,
-    /// How quiet the machine was meanwhile.
-    pub conditions: Conditions,
 }
 
 impl Measurement {
@@ -112,6 +40,8 @@ impl Measurement {
             whole: Distribution::default(),
             interval: Distribution::default(),
             hops: std::array::from_fn(|_| Distribution::default()),
+            raw: Samples::with_room_for(scenario.interrupts),
+            raw_of_others: Vec::new(),
             ledger: Ledger::default(),
             conditions: Conditions::default(),
         }
@@ -122,10 +52,36 @@ impl Measurement {
         self.conditions.merge(conditions);
     }
 
+    /// Whether this is where a run's memory is to be looked at: warm, halfway, and at its end.
+    pub fn is_landmark(&self) -> bool {
+        let Scenario { warm_up, interrupts, .. } = self.scenario;
+        match self.conditions.memory.len() {
+            0 => self.samples >= warm_up,
+            1 => self.samples >= warm_up + interrupts / 2,
+            2 => self.samples >= warm_up + interrupts,
+            _ => false,
+        }
+    }
+
+    /// Takes in what the process occupies now, in KiB.
+    pub fn memory(&mut self, resident: u64) {
+        self.conditions.memory.push(resident);
+    }
+
+    /// Bytes that this takes on the heap.
+    pub fn room(&self) -> usize {
+        let distributions = [&self.latency, &self.whole, &self.interval].into_iter().chain(&self.hops);
+        distributions.map(Distribution::room).sum::<usize>() + self.raw.room()
+    }
+
     /// Takes in a batch: samples and stamps in order of time, the stamps on the host's clock, which is `offset` ahead of
     /// the guest's. The first batches, up to exactly the warm-up's length, count for nothing, and neither does the
-    /// `ledger` of their time.
+    /// `ledger` of their time, nor that of a time that brought no sample.
     pub fn batch(&mut self, samples: impl Iterator<Item = Sample>, stamps: &[Stamp], offset: u64, ledger: Ledger) {
+        let mut samples = samples.peekable();
+        if samples.peek().is_none() {
+            return;
+        }
         let warming = self.samples < self.scenario.warm_up;
         if !warming {
             self.ledger += ledger;
@@ -147,14 +103,17 @@ impl Measurement {
         counts.expected += 1 + u64::from(sample.missed);
         counts.spurious += u64::from(sample.spurious);
         let whole = sample.resumed.saturating_sub(sample.deadline);
+        let mut raw = Raw { deadline: sample.deadline, ..Raw::default() };
         let Some(intid) = self.scenario.stimulus.intid() else {
             counts.delivered += 1;
             self.whole.record(whole);
-            return;
+            raw.hops[Hop::Resumed as usize] = whole;
+            return self.raw.push(raw);
         };
         if sample.vector == 0 {
-            counts.lost += 1;
-            return;
+            // With the ticks of a periodic timer that passed while the guest waited for this one.
+            counts.lost += 1 + u64::from(sample.missed);
+            return self.raw.push(raw);
         }
         counts.delivered += 1;
         counts.acknowledged += u64::from(sample.iar & 0x3ff == intid);
@@ -163,7 +122,8 @@ impl Measurement {
         counts.late += u64::from(sample.missed > 0);
         counts.unstamped += u64::from(stamp.is_none());
         // An interrupt before its deadline would be a fault of its own; it counts as no latency at all.
-        self.latency.record(sample.vector.saturating_sub(sample.deadline));
+        let latency = sample.vector.saturating_sub(sample.deadline);
+        self.latency.record(latency);
         self.whole.record(whole);
         if self.scenario.period.0 != 0
             && let Some(last) = last_vector
@@ -176,12 +136,20 @@ impl Measurement {
             Some(found) if sum == whole => {
                 // Of an interrupt whose way is not known in full, only what comes after the vector is comparable.
                 let known = |hop| stamp.is_some() || !self.irqchip.stamped(&self.scenario) || hop != Hop::Vector;
-                for (hop, ticks) in found.into_iter().filter(|(hop, _)| known(*hop)) {
-                    self.hops[hop as usize].record(ticks);
+                for (hop, ticks) in found {
+                    raw.hops[hop as usize] = ticks;
+                    if known(hop) {
+                        self.hops[hop as usize].record(ticks);
+                    }
                 }
             }
-            _ => self.counts.disordered += 1,
+            _ => {
+                self.counts.disordered += 1;
+                raw.hops[Hop::Vector as usize] = latency;
+                raw.hops[Hop::Resumed as usize] = whole.saturating_sub(latency);
+            }
         }
+        self.raw.push(raw);
     }
 
     /// Samples taken in so far, the warm-up included.
@@ -197,6 +165,7 @@ impl Measurement {
         self.whole.merge(&other.whole);
         self.interval.merge(&other.interval);
         self.hops.iter_mut().zip(&other.hops).for_each(|(hop, other)| hop.merge(other));
+        self.raw_of_others.extend([&other.raw].into_iter().chain(&other.raw_of_others).cloned());
         self.ledger += other.ledger;
         self.conditions.merge(other.conditions.clone());
     }
@@ -216,6 +185,7 @@ impl Measurement {
             whole: self.whole.summary(),
             interval: self.interval.summary(),
             hops: hops.filter_map(|(hop, d)| d.summary().map(|ticks| HopSummary { hop, ticks })).collect(),
+            samples: [&self.raw].into_iter().chain(&self.raw_of_others).filter(|s| s.seen() > 0).cloned().collect(),
             ledger: self.ledger,
             conditions: self.conditions.clone(),
         }
@@ -229,51 +199,10 @@ impl Irqchip {
     }
 }
 
-impl Outcome {
-    /// What must not be, whatever time is like on this machine: one line each, none if all is well.
-    pub fn faults(&self) -> Vec<String> {
-        let Counts { expected, delivered, acknowledged, ended, lost, spurious, coalesced, disordered, .. } =
-            self.counts;
-        let mut faults = Vec::new();
-        let mut claim = |holds: bool, text: String| {
-            if !holds {
-                faults.push(text);
-            }
-        };
-        claim(lost == 0, format!("{lost} interrupts were lost"));
-        claim(spurious == 0, format!("{spurious} acknowledgements were spurious"));
-        claim(disordered == 0, format!("the hops of {disordered} interrupts do not add up to the whole"));
-        claim(
-            delivered + lost + coalesced == expected,
-            format!("{expected} deadlines, but {delivered} delivered, {lost} lost and {coalesced} coalesced"),
-        );
-        if self.scenario.stimulus.intid().is_some() {
-            claim(
-                acknowledged == delivered,
-                format!("{delivered} delivered, {acknowledged} acknowledged as the one due"),
-            );
-            claim(ended == delivered, format!("{delivered} delivered, {ended} ended"));
-        }
-        if lost == 0 {
-            faults.extend(self.ledger.faults(self.due(), delivered));
-        }
-        faults
-    }
-
-    /// What each interrupt has to take; `None` where it depends on when the next one comes.
-    fn due(&self) -> Option<Due> {
-        match (self.irqchip.in_kernel(), self.scenario.stimulus.is_timer() && self.scenario.period.0 == 0) {
-            (true, _) => Some(Due { changes: 0, reads: 0, writes: 0, lines: 0 }),
-            // The level rises and falls; acknowledgement; end; the line goes up and down.
-            (false, true) => Some(Due { changes: 2, reads: 1, writes: 1, lines: 2 }),
-            (false, false) => None,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::latency::samples::MOST_SAMPLES;
     use crate::latency::{SCENARIOS, Span, Stimulus};
 
     fn taken(deadline: u64, vector: u64) -> Sample {
@@ -366,6 +295,75 @@ mod tests {
         assert_eq!((expected, delivered, coalesced, late, lost), (6, 2, 4, 1, 0));
         assert_eq!(outcome.interval.as_ref().unwrap().p50, 5500);
         assert_eq!(outcome.faults(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_periodic_timers_lost_tick_takes_those_with_it_that_pass_while_it_is_waited_for() {
+        let periodic = Scenario { period: Span(1), ..scenario(0) };
+        let mut measurement = Measurement::new(&periodic, Irqchip::User);
+        let samples = [taken(1000, 2000), Sample { deadline: 5000, missed: 9, ..Sample::default() }];
+        measurement.batch(samples.into_iter(), &[], 0, Ledger::default());
+        let outcome = measurement.outcome();
+        let Counts { expected, delivered, coalesced, lost, .. } = outcome.counts;
+        assert_eq!((expected, delivered, coalesced, lost), (11, 1, 0, 10));
+        assert_eq!(outcome.faults(), ["10 interrupts were lost"]);
+    }
+
+    #[test]
+    fn an_sgi_takes_two_writes_of_the_gic_and_what_is_done_after_the_last_one_does_not_count() {
+        let sgi = Scenario { stimulus: Stimulus::SgiOther, ..scenario(0) };
+        let mut measurement = Measurement::new(&sgi, Irqchip::User);
+        let due = Ledger { gic_reads: 1, gic_writes: 2, lines: 2, ..Ledger::default() };
+        measurement.batch([Sample { iar: 1, ..taken(1000, 2000) }].into_iter(), &[], 0, due);
+        measurement.batch([].into_iter(), &[], 0, due);
+        let outcome = measurement.outcome();
+        assert_eq!((outcome.ledger, outcome.faults()), (due, Vec::<String>::new()));
+        let more = Outcome { ledger: Ledger { gic_writes: 3, ..due }, ..outcome };
+        assert_eq!(more.faults(), ["3 writes of the GIC for 1 interrupts, 2 are due"]);
+    }
+
+    #[test]
+    fn a_run_of_any_length_takes_the_same_memory() {
+        let endless = Scenario { interrupts: u64::MAX, ..scenario(0) };
+        let mut measurement = Measurement::new(&endless, Irqchip::User);
+        let mut run = |interrupts: u64| {
+            let samples = (0..interrupts).map(|n| taken(n * 40_000, n * 40_000 + 7_000 + n % 1_000));
+            measurement.batch(samples, &[], 0, Ledger::default());
+            measurement.room()
+        };
+        let early = run(MOST_SAMPLES as u64 / 2);
+        assert_eq!(run(4 * MOST_SAMPLES as u64), early);
+        assert!(early < 64 << 20, "{early} bytes");
+        assert_eq!(measurement.outcome().samples[0].every(), 8);
+    }
+
+    #[test]
+    fn the_raw_samples_say_what_the_distributions_say() {
+        let mut measurement = Measurement::new(&scenario(0), Irqchip::User);
+        let stamp = Stamp { returned: 4_000, raised: 5_100, entered: 5_150 };
+        let lost = Sample { deadline: 20_000, ..Sample::default() };
+        measurement.batch([taken(1000, 8277), lost].into_iter(), &[stamp], 0, Ledger::default());
+        let outcome = measurement.outcome();
+        let [samples] = &outcome.samples[..] else { panic!("one vCPU") };
+        let [came, lost] = samples.kept() else { panic!("two samples") };
+        assert_eq!((came.deadline_to_handler(), came.whole()), (Some(7277), outcome.whole.unwrap().p50));
+        assert_eq!(came.hops[0], outcome.hops[0].ticks.p50);
+        assert_eq!((lost.deadline_to_handler(), lost.whole()), (None, 0));
+    }
+
+    #[test]
+    fn memory_is_looked_at_when_warm_halfway_and_at_the_end() {
+        let mut measurement = Measurement::new(&Scenario { interrupts: 4, ..scenario(1) }, Irqchip::User);
+        let mut looked = Vec::new();
+        for n in 0..6 {
+            if measurement.is_landmark() {
+                looked.push(n);
+                measurement.memory(1000 + n);
+            }
+            measurement.batch([taken(n * 10_000 + 1, n * 10_000 + 7_000)].into_iter(), &[], 0, Ledger::default());
+        }
+        assert_eq!(looked, [1, 3, 5]);
+        assert_eq!(measurement.outcome().conditions.memory, [1001, 1003, 1005]);
     }
 
     #[test]

@@ -39,6 +39,8 @@ pub enum Stimulus {
     Ptimer,
     /// An SGI of the vCPU to itself.
     Sgi,
+    /// An SGI of one vCPU to another, and one back.
+    SgiOther,
     /// A call that the kernel answers.
     Hvc,
     /// An MMIO read that userspace answers.
@@ -58,6 +60,7 @@ impl Stimulus {
             Stimulus::Vtimer => stimulus::VTIMER,
             Stimulus::Ptimer => stimulus::PTIMER,
             Stimulus::Sgi => stimulus::SGI,
+            Stimulus::SgiOther => stimulus::SGI_OTHER,
             Stimulus::Hvc => stimulus::HVC,
             Stimulus::MmioRead => stimulus::MMIO_READ,
             Stimulus::MmioWrite => stimulus::MMIO_WRITE,
@@ -71,7 +74,7 @@ impl Stimulus {
         match self {
             Stimulus::Vtimer => Some(27),
             Stimulus::Ptimer => Some(30),
-            Stimulus::Sgi => Some(1),
+            Stimulus::Sgi | Stimulus::SgiOther => Some(1),
             _ => None,
         }
     }
@@ -177,7 +180,13 @@ pub struct Scenario {
 impl Scenario {
     /// Whether the bare runner can do it: it knows of timers and of MMIO, not of SGIs.
     pub fn has_floor(&self) -> bool {
-        self.stimulus != Stimulus::Sgi
+        !matches!(self.stimulus, Stimulus::Sgi | Stimulus::SgiOther)
+    }
+
+    /// CPUs that the host must have for it to say anything: two vCPUs that spin until the other one acts do nothing on
+    /// one CPU but wait for the scheduler.
+    pub fn cpus(&self) -> usize {
+        if self.stimulus == Stimulus::SgiOther && self.wait == Wait::Spin { self.vcpus } else { 1 }
     }
 
     /// Whether it is one of those whose floor says it all: one vCPU, nothing beside it, a one-shot timer or an MMIO
@@ -227,7 +236,7 @@ fn operation(name: &'static str, what: &'static str, stimulus: Stimulus) -> Scen
 }
 
 /// All scenarios.
-pub static SCENARIOS: LazyLock<[Scenario; 20]> = LazyLock::new(|| {
+pub static SCENARIOS: LazyLock<[Scenario; 26]> = LazyLock::new(|| {
     [
         Scenario { interrupts: 10_000, ..named("vtimer-spin", "one-shot virtual timer, vCPU spinning") },
         Scenario { interrupts: 10_000, ..sleeping("vtimer-wfi", "one-shot virtual timer, vCPU asleep in WFI") },
@@ -248,6 +257,10 @@ pub static SCENARIOS: LazyLock<[Scenario; 20]> = LazyLock::new(|| {
         },
         periodic("periodic-1khz", "periodic virtual timer at 1 kHz, in WFI", 1_000, Wait::Wfi),
         periodic("periodic-10khz", "periodic virtual timer at 10 kHz, spinning", 100, Wait::Spin),
+        periodic("periodic-40khz", "periodic virtual timer at 40 kHz, spinning", 25, Wait::Spin),
+        periodic("periodic-50khz", "periodic virtual timer at 50 kHz, spinning", 20, Wait::Spin),
+        periodic("periodic-100khz", "periodic virtual timer at 100 kHz, spinning", 10, Wait::Spin),
+        periodic("periodic-200khz", "periodic virtual timer at 200 kHz, spinning", 5, Wait::Spin),
         periodic("periodic-saturated", "periodic virtual timer at 1 MHz: as fast as the path allows", 1, Wait::Spin),
         operation("hvc", "PSCI_VERSION by HVC: to the kernel and back", Stimulus::Hvc),
         operation("mmio-read", "MMIO read answered by userspace", Stimulus::MmioRead),
@@ -259,6 +272,15 @@ pub static SCENARIOS: LazyLock<[Scenario; 20]> = LazyLock::new(|| {
             Stimulus::GicWrite,
         ),
         operation("sgi-self", "SGI of a vCPU to itself", Stimulus::Sgi),
+        Scenario {
+            vcpus: 2,
+            wait: Wait::Wfi,
+            ..operation("sgi-other", "SGI to another vCPU, asleep in WFI", Stimulus::SgiOther)
+        },
+        Scenario {
+            vcpus: 2,
+            ..operation("sgi-other-spin", "SGI to another vCPU, spinning on a host CPU of its own", Stimulus::SgiOther)
+        },
         Scenario { vcpus: 2, ..sleeping("vtimer-wfi-2cpu", "two vCPUs, each with its virtual timer, in WFI") },
         Scenario {
             vcpus: 4,

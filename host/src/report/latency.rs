@@ -18,11 +18,11 @@ pub fn outcome(host: &Host, outcome: &Outcome) {
     if let Some(line) = calls(outcome) {
         println!("  {line}");
     }
-    let heads = ["min", "p50", "p90", "p99", "p99.9", "max"].map(|head| format!("{head:>11}")).concat();
+    let heads = ["min", "p50", "p90", "p99", "p99.9", "max"].map(|head| format!("{head:>12}")).concat();
     println!("  {:<NAMES$}{}", format!("in {}", host.unit.name()).dimmed(), heads.dimmed());
     let row = |name: &str, s: &Summary| {
         let cells = [s.min, s.p50, s.p90, s.p99, s.p99_9, s.max];
-        let cells = cells.map(|ticks| format!("{:>11}", thousands(host.in_unit(ticks)))).concat();
+        let cells = cells.map(|ticks| format!("{:>12}", thousands(host.in_unit(ticks)))).concat();
         println!("  {name:<NAMES$}{cells}  {}", sparkline(&s.values, 16).cyan());
     };
     let operation = outcome.scenario.stimulus.intid().is_none();
@@ -39,6 +39,12 @@ pub fn outcome(host: &Host, outcome: &Outcome) {
     }
     if let Some((fitness, evidence)) = fitness(host, outcome) {
         println!("  {fitness}{}{}", if evidence.is_empty() { "" } else { ": " }, evidence.join("; "));
+    }
+    if let Some(line) = placed(host, outcome) {
+        println!("  {line}");
+    }
+    if let Some(line) = long_run(outcome) {
+        println!("  {line}");
     }
     outcome.faults().iter().for_each(|fault| println!("  {} {fault}", "fault".red().bold()));
 }
@@ -101,8 +107,29 @@ fn fitness(host: &Host, outcome: &Outcome) -> Option<(Fitness, Vec<String>)> {
 
 /// For a timer that ticks faster than its interrupts can be served: how fast they were.
 fn rate(host: &Host, outcome: &Outcome) -> Option<String> {
-    let interval = outcome.interval.as_ref().filter(|_| outcome.counts.coalesced > 0)?;
+    let interval = outcome.interval.as_ref().filter(|_| outcome.is_saturated())?;
     Some(format!("saturated: an interrupt every {} {}", thousands(host.in_unit(interval.p50)), host.unit.name()))
+}
+
+/// Where the vCPUs ran, if there was a choice.
+fn placed(host: &Host, outcome: &Outcome) -> Option<String> {
+    let pinned: Vec<_> = outcome.conditions.pinned.iter().map(usize::to_string).collect();
+    match pinned.len() {
+        _ if host.cpus < 2 => None,
+        0 => Some("the vCPUs' threads were not pinned".to_owned()),
+        _ => Some(format!("pinned to host CPU {}", pinned.join(", "))),
+    }
+}
+
+/// Of a run that is too long for all its raw samples to be kept: which are, and that its memory does not grow.
+fn long_run(outcome: &Outcome) -> Option<String> {
+    let samples = outcome.samples.iter().find(|samples| samples.every() > 1)?;
+    let mut line = format!("of {} raw samples, each {}th is kept", thousands(samples.seen()), samples.every());
+    if let [warm, halfway, end] = outcome.conditions.memory[..] {
+        let [warm, halfway, end] = [warm, halfway, end].map(thousands);
+        line.push_str(&format!("; resident memory {warm} KiB when warm, {halfway} halfway, {end} at the end"));
+    }
+    Some(line)
 }
 
 /// What our GIC costs over the kernel's floor, for each scenario that was measured with both.

@@ -4,6 +4,7 @@ mod compare;
 mod figures;
 pub mod html;
 pub mod latency;
+pub mod rates;
 mod record;
 mod statistics;
 pub mod terminal;

@@ -9,7 +9,7 @@ use crate::latency::Outcome;
 /// What a record says it is.
 const FORMAT: &str = "vtick";
 /// Version of the record's layout. Changes whenever a field changes its meaning or goes.
-pub(super) const VERSION: u32 = 2;
+pub(super) const VERSION: u32 = 3;
 
 /// Everything there is to say of a run.
 #[derive(Debug, Serialize)]
@@ -71,7 +71,10 @@ pub(super) fn parse<T: DeserializeOwned>(json: &str) -> Result<T, String> {
         return Err(format!("not a record of vtick, but of {}", head.format));
     }
     if head.version != VERSION {
-        return Err(format!("a record of version {}; this vtick reads version {VERSION}", head.version));
+        return Err(format!(
+            "a record of version {}; this vtick reads version {VERSION}: measure again, or use the vtick that wrote it",
+            head.version
+        ));
     }
     serde_json::from_str(json).map_err(|e| e.to_string())
 }
@@ -188,6 +191,9 @@ mod tests {
     fn what_is_no_record_of_this_version_is_refused_with_the_reason() {
         let refusal = |json| Measured::from_json(json).unwrap_err();
         assert!(refusal("{}").starts_with("not a record of vtick"));
-        assert_eq!(refusal(r#"{"format":"vtick","version":1}"#), "a record of version 1; this vtick reads version 2");
+        assert_eq!(
+            refusal(r#"{"format":"vtick","version":2}"#),
+            "a record of version 2; this vtick reads version 3: measure again, or use the vtick that wrote it"
+        );
     }
 }

@@ -54,12 +54,21 @@ pub(super) fn median_interval(summary: &Summary) -> (u64, u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::latency::Distribution;
 
     fn summary(values: impl Iterator<Item = u64>) -> Summary {
-        let mut distribution = Distribution::default();
-        values.for_each(|value| distribution.record(value));
-        distribution.summary().unwrap()
+        let mut sorted: Vec<u64> = values.collect();
+        sorted.sort_unstable();
+        let rank = |share: f64| sorted[((sorted.len() - 1) as f64 * share) as usize];
+        Summary {
+            count: sorted.len() as u64,
+            min: rank(0.0),
+            p50: rank(0.5),
+            p90: rank(0.9),
+            p99: rank(0.99),
+            p99_9: rank(0.999),
+            max: rank(1.0),
+            values: sorted.chunk_by(|a, b| a == b).map(|same| (same[0], same.len() as u64)).collect(),
+        }
     }
 
     #[test]
@@ -69,6 +78,56 @@ mod tests {
         let p = mann_whitney(&summary(1..=10), &summary(6..=15));
         assert!((p - 0.00508).abs() < 0.00001, "{p}");
         assert!(mann_whitney(&summary(1..=10), &summary(1..=10)) > 0.99);
+    }
+
+    /// A thousand latencies around `centre` as silicon scatters them: a core that is a tenth wide, and one in twenty that
+    /// something disturbed. Each seed has its own, the same every time.
+    fn latencies(centre: u64, seed: u64) -> Summary {
+        let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let mut random = move |bound: u64| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) % bound
+        };
+        let one = move || match random(20) {
+            0 => centre + random(100_000),
+            _ => centre + random(centre / 20) + random(centre / 20),
+        };
+        summary(std::iter::repeat_with(one).take(1000))
+    }
+
+    /// How many of 200 pairs, one around 7,000 and one around `centre`, are found to differ with odds below 1 %.
+    fn found_to_differ(centre: u64) -> usize {
+        (0..200).filter(|n| mann_whitney(&latencies(7000, 2 * n + 1), &latencies(centre, 2 * n + 2)) < 0.01).count()
+    }
+
+    #[test]
+    fn of_two_hundred_pairs_of_equal_noise_one_in_a_hundred_is_found_to_differ() {
+        // Two are due; more than six would be a chance of one in two hundred.
+        let differ = found_to_differ(7000);
+        assert!(differ <= 6, "{differ} of 200");
+    }
+
+    #[test]
+    fn a_slowdown_of_one_percent_is_found_in_noise_of_ten_nearly_always() {
+        let found = found_to_differ(7070);
+        assert!(found >= 195, "{found} of 200");
+    }
+
+    #[test]
+    fn an_interval_of_a_median_holds_it_in_ninety_five_of_a_hundred_cases() {
+        let median = latencies_median();
+        let holds = (0..200).filter(|&n| {
+            let (low, high) = median_interval(&latencies(7000, n));
+            (low..=high).contains(&median)
+        });
+        let holds = holds.count();
+        assert!((183..=199).contains(&holds), "{holds} of 200");
+    }
+
+    /// The median of all that [`latencies`] draws from.
+    fn latencies_median() -> u64 {
+        let some = (1000..1200).flat_map(|seed| latencies(7000, seed).values);
+        summary(some.flat_map(|(value, count)| std::iter::repeat_n(value, count as usize))).p50
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Two records of measurements against each other, figure by figure.
 
-use std::fmt::Write;
+mod text;
 
-use super::figures::{percent, signed, thousands};
+use super::figures::percent;
 use super::record::{Measured, Unit};
 use super::statistics::{mann_whitney, median_interval};
 use crate::latency::{Irqchip, Outcome, Summary};
@@ -180,73 +180,6 @@ impl Comparison {
         let missing = self.missing.iter().map(|name| format!("{name}: not measured any more"));
         dearer.chain(self.dearer.iter().cloned()).chain(missing).collect()
     }
-
-    /// The comparison as text, or as Markdown for a pull request. Figures that are identical are counted, not listed.
-    pub fn to_text(&self, markdown: bool) -> String {
-        let mut text = String::new();
-        let unit = self.unit.name();
-        let [before, after] = &self.kernels;
-        let _ = match before == after {
-            true => writeln!(text, "Linux {before}; medians in {unit}"),
-            false => writeln!(text, "Linux {before} -> {after}; medians in {unit}"),
-        };
-        if self.is_identical() {
-            let _ = writeln!(text, "identical: {} figures, value for value", self.differences.len());
-            return text;
-        }
-        if markdown {
-            text.push_str("\n| scenario | irqchip | figure | before | after | change | | confidence |\n|---|---|---|--:|--:|--:|--:|---|\n");
-        }
-        let changed = |d: &&Difference| d.confidence != Confidence::Identical && !d.is_tail_alone();
-        for d in self.differences.iter().filter(changed) {
-            let (before, after) = (thousands(d.before), thousands(d.after));
-            let delta = signed(d.after as i64 - d.before as i64);
-            let percent = format!("{:+.2} %", d.percent());
-            let confidence = d.confidence.words(d.before == d.after);
-            let figure = if d.part { format!("> {}", d.figure) } else { d.figure.to_owned() };
-            let _ = match markdown {
-                true => writeln!(
-                    text,
-                    "| {} | {} | {figure} | {before} | {after} | {delta} | {percent} | {confidence} |",
-                    d.scenario, d.irqchip
-                ),
-                false => writeln!(
-                    text,
-                    "{:<20} {:<7} {figure:<22} {before:>10} -> {after:>10} {delta:>9} {percent:>10}  {confidence}",
-                    d.scenario, d.irqchip
-                ),
-            };
-        }
-        let count = |which: fn(&Difference) -> bool| self.differences.iter().filter(|d| which(d)).count();
-        let same = count(|d| d.confidence == Confidence::Identical);
-        let tail = count(Difference::is_tail_alone);
-        let all = self.differences.len();
-        let _ = writeln!(
-            text,
-            "\nof {all} figures, {same} are identical and {tail} differ beyond the 99th percentile alone"
-        );
-        for line in &self.dearer {
-            let _ = writeln!(text, "{line}");
-        }
-        for name in &self.missing {
-            let _ = writeln!(text, "{name}: only in the first record");
-        }
-        text
-    }
-}
-
-impl Confidence {
-    fn words(&self, same_median: bool) -> String {
-        match *self {
-            Confidence::Identical => "identical".to_owned(),
-            Confidence::Exact if same_median => "exact; only the tail differs".to_owned(),
-            Confidence::Exact => "exact".to_owned(),
-            Confidence::Estimated { p, low, high } => {
-                let verdict = if p < SIGNIFICANT { "differs" } else { "noise" };
-                format!("{verdict}: p = {p:.4}, 95 % within {} to {}", signed(low), signed(high))
-            }
-        }
-    }
 }
 
 #[cfg(test)]
@@ -339,6 +272,14 @@ mod tests {
         };
         assert!(low < 300 && 300 < high && low > 0, "{low} to {high} around 300");
         assert_eq!(slower.over(2.0).len(), 2);
+    }
+
+    #[test]
+    fn pairs_of_equal_noise_are_never_over_a_limit() {
+        for n in 0..5 {
+            let comparison = compare(&noisy(7000, 2 * n + 1), &noisy(7000, 2 * n + 2)).unwrap();
+            assert_eq!(comparison.over(2.0), Vec::<String>::new(), "pair {n}");
+        }
     }
 
     #[test]

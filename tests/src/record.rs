@@ -1,0 +1,39 @@
+//! A record of measurements, as `--output` writes it.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+/// One measurement of it.
+#[derive(Clone, Debug)]
+pub struct Measured(Value);
+
+/// The measurement of `scenario` with `irqchip` in the record at `place`.
+pub fn measured(place: &Path, scenario: &str, irqchip: &str) -> Measured {
+    let text = std::fs::read_to_string(place).expect("a record was written");
+    let record: Value = serde_json::from_str(&text).expect("a record is JSON");
+    let all = record["latency"].as_array().expect("a record of measurements");
+    let found = all.iter().find(|m| m["scenario"]["name"] == scenario && m["irqchip"] == irqchip);
+    Measured(found.unwrap_or_else(|| panic!("no {scenario} on {irqchip} in {}", place.display())).clone())
+}
+
+impl Measured {
+    /// The number at this place in it, such as `counts/lost`.
+    pub fn number(&self, place: &str) -> u64 {
+        let found = self.0.pointer(&format!("/{place}")).and_then(Value::as_u64);
+        found.unwrap_or_else(|| panic!("no number {place} in {}", self.0))
+    }
+
+    /// Returns of KVM_RUN and calls of KVM_IRQ_LINE for one interrupt.
+    pub fn system_calls(&self) -> f64 {
+        let calls =
+            ["level_exits", "gic_reads", "gic_writes", "lines"].map(|kind| self.number(&format!("ledger/{kind}")));
+        calls.iter().sum::<u64>() as f64 / self.number("counts/delivered") as f64
+    }
+
+    /// The CPUs that its vCPUs were pinned to.
+    pub fn pinned(&self) -> Vec<u64> {
+        let cpus = self.0["conditions"]["pinned"].as_array().expect("a list of CPUs");
+        cpus.iter().filter_map(Value::as_u64).collect()
+    }
+}

@@ -1,0 +1,59 @@
+//! Programs of other packages that have to be on this machine: found, or installed where that is allowed.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::process::{check_interrupted, run};
+use crate::progress::Step;
+
+/// The first of `programs` that is there. Where none is, root installs Debian's `package`; anyone else is told to.
+pub(crate) fn ensure(programs: &[&str], package: &str) -> Result<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
+    let look = || find(programs, &folders);
+    if let Some(found) = look() {
+        return Ok(found);
+    }
+    let (program, command) = (programs[0], format!("apt-get install --no-install-recommends {package}"));
+    if !rustix::process::geteuid().is_root() {
+        bail!("{program} is not installed, and only root may do that: `sudo {command}`");
+    }
+    let step = Step::essential(format!("Installing {package}"));
+    let install = || {
+        let mut apt = Command::new("apt-get");
+        apt.args(["install", "-y", "--no-install-recommends", package])
+            .env("DEBIAN_FRONTEND", "noninteractive")
+            .env("LC_ALL", "C");
+        run(&mut apt, Some(&step))
+    };
+    if install().is_err() {
+        // Most likely because apt's indexes are absent or old.
+        check_interrupted()?;
+        run(Command::new("apt-get").arg("update").env("LC_ALL", "C"), Some(&step))?;
+        install()?;
+    }
+    look().with_context(|| format!("`{command}` succeeded, but there is still no {program}"))
+}
+
+fn find(programs: &[&str], folders: &[PathBuf]) -> Option<PathBuf> {
+    let mut places = programs.iter().flat_map(|program| folders.iter().map(move |folder| folder.join(program)));
+    places.find(|place| place.exists())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_name_counts_wherever_it_is_on_the_path() {
+        let (a, b) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let folders = [a.path().to_owned(), b.path().to_owned()];
+        assert_eq!(find(&["x", "y"], &folders), None);
+        std::fs::write(a.path().join("y"), "").unwrap();
+        assert_eq!(find(&["x", "y"], &folders), Some(a.path().join("y")));
+        std::fs::write(b.path().join("x"), "").unwrap();
+        assert_eq!(find(&["x", "y"], &folders), Some(b.path().join("x")));
+    }
+}
