@@ -3,6 +3,7 @@
 //! Everything but [`kvm`] is free of KVM and builds, and is tested, on any machine.
 
 pub mod cli;
+pub mod console;
 pub mod contract;
 pub mod controller;
 pub mod exit;

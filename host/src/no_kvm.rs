@@ -3,6 +3,7 @@
 use crate::contract::fault::Fault;
 use crate::contract::{Program, Transcript};
 use crate::latency::{Irqchip, Measurement, Scenario};
+use crate::machine::{Booted, Setup};
 use crate::report::Host;
 
 /// KVM on this machine: no value of it exists.
@@ -34,6 +35,11 @@ impl Kvm {
 
     /// See `kvm`.
     pub fn measure(&self, _: &Scenario, _: Irqchip, _: u64) -> Result<Measurement, Error> {
+        match *self {}
+    }
+
+    /// See `kvm`.
+    pub fn boot(&self, _: &Setup) -> Result<Booted, Error> {
         match *self {}
     }
 }

@@ -1,6 +1,7 @@
 //! The `vtick` command line. On anything but arm64 Linux it lists and explains; running takes KVM.
 
 mod bench;
+mod boot;
 mod compare;
 mod journal;
 mod report;
@@ -35,6 +36,8 @@ enum Command {
     Test(test::TestArgs),
     /// Measure timer-interrupt latency.
     Bench(bench::BenchArgs),
+    /// Boot a stock guest: an arm64 Linux Image, an ELF file or a flat binary.
+    Boot(boot::BootArgs),
     /// Show records again, side by side, or as other tools want them; runs on any machine.
     Report(report::ReportArgs),
     /// Say what has become cheaper or dearer from one record to another; runs on any machine.
@@ -80,6 +83,7 @@ pub fn main() -> ExitCode {
     let (done, plan) = match cli.command {
         Command::Test(args) => (test::run(&args), args.run.plan),
         Command::Bench(args) => (bench::run(&args), args.run.plan),
+        Command::Boot(args) => (boot::run(&args), args.plan),
         Command::Report(args) => (report::run(&args), false),
         Command::Compare(args) => (compare::run(&args), false),
     };

@@ -32,15 +32,15 @@ struct Known {
     looks_so: fn(&Transcript) -> bool,
 }
 
+/// A vCPU in WFI is not woken by its timer.
+pub const WFI_NEVER_WAKES: Cause = Cause {
+    fixed_by: Some("4ce98bf0865c"),
+    what: "KVM: arm64: wake-up from WFI when irqchip is in userspace (broken by b57de4ffd7c6, about v5.19)",
+};
+
 /// The known faults, the most telling first.
 const KNOWN: &[Known] = &[
-    Known {
-        cause: Cause {
-            fixed_by: Some("4ce98bf0865c"),
-            what: "KVM: arm64: wake-up from WFI when irqchip is in userspace (broken by b57de4ffd7c6, about v5.19)",
-        },
-        looks_so: overslept,
-    },
+    Known { cause: WFI_NEVER_WAKES, looks_so: overslept },
     Known {
         cause: Cause {
             fixed_by: Some("38d7aacca092 (CVE-2024-53195)"),

@@ -29,13 +29,34 @@ pub fn diagnose(ending: &Ending) -> String {
     }
 }
 
-fn diagnose_stopped(s: &Stopped) -> String {
+/// What a vCPU that was stopped was doing, as a sentence.
+pub fn diagnose_stopped(s: &Stopped) -> String {
     let place = match (s.in_wfi, s.in_hvc) {
         (true, _) => "guest asleep in WFI at PC",
         (_, true) => "guest in HVC at PC",
         _ => "guest did not end, stopped at PC",
     };
     format!("{place} {}, {}", s.symbol, timers(s))
+}
+
+impl Stopped {
+    /// For how many ticks a timer's output has been due without being reported; `None`: whatever is due was reported.
+    pub fn overdue(&self) -> Option<u64> {
+        let due = |ctl: u64, late: u64, level: Levels| {
+            let asserted = ctl & (ENABLE | IMASK) == ENABLE && late as i64 >= 0;
+            (asserted && !self.levels.contains(level)).then_some(late)
+        };
+        let ptimer = self.ptimer.and_then(|p| due(p.ctl, p.count.wrapping_sub(p.cval), Levels::PTIMER));
+        due(self.cntv_ctl, self.cntvct.wrapping_sub(self.cntv_cval), Levels::VTIMER).max(ptimer)
+    }
+
+    /// Ticks to the next deadline of a timer, 0 if one has passed; `None`: no timer is on.
+    pub fn next_deadline(&self) -> Option<u64> {
+        let left = |ctl: u64, left: u64| (ctl & (ENABLE | IMASK) == ENABLE).then_some((left as i64).max(0) as u64);
+        let vtimer = left(self.cntv_ctl, self.cntv_cval.wrapping_sub(self.cntvct));
+        let ptimer = self.ptimer.and_then(|p| left(p.ctl, p.cval.wrapping_sub(p.count)));
+        vtimer.into_iter().chain(ptimer).min()
+    }
 }
 
 /// Both timers' stories; of one that is off while the other is not there is none.
@@ -97,6 +118,25 @@ mod tests {
             "guest asleep in WFI at PC 0x40081234 (litmus::wfi+0x8), virtual timer expired 4000 ticks ago, level never \
              reported"
         );
+    }
+
+    #[test]
+    fn what_is_due_and_not_reported_is_found_in_either_timer() {
+        assert_eq!(stopped().overdue(), Some(4000));
+        assert_eq!(Stopped { levels: Levels::VTIMER, ..stopped() }.overdue(), None);
+        assert_eq!(Stopped { cntv_ctl: 7, ..stopped() }.overdue(), None, "masked");
+        assert_eq!(Stopped { cntv_cval: 5001, ..stopped() }.overdue(), None, "not yet");
+        let ptimer = Some(Ptimer { ctl: 1, cval: 10, count: 30 });
+        assert_eq!(Stopped { levels: Levels::VTIMER, ptimer, ..stopped() }.overdue(), Some(20));
+        assert_eq!(Stopped { levels: Levels(3), ptimer, ..stopped() }.overdue(), None);
+    }
+
+    #[test]
+    fn the_next_deadline_is_the_earlier_of_two() {
+        let ptimer = Some(Ptimer { ctl: 1, cval: 40, count: 30 });
+        assert_eq!(Stopped { cntv_cval: 5009, ptimer, ..stopped() }.next_deadline(), Some(9));
+        assert_eq!(Stopped { cntv_ctl: 0, ptimer, ..stopped() }.next_deadline(), Some(10));
+        assert_eq!((stopped().next_deadline(), Stopped { cntv_ctl: 0, ..stopped() }.next_deadline()), (Some(0), None));
     }
 
     #[test]

@@ -13,13 +13,13 @@ pub mod fault;
 mod program;
 mod transcript;
 
-pub use cause::Cause;
+pub use cause::{Cause, WFI_NEVER_WAKES};
 pub use check::{
     Check, FailsOn, Judge, Judged, Judgement, Unheld, Verdict, disturbed, judge, not_exercised, past, run, violated,
 };
 pub use clause::Clause;
 pub use deviation::{DEVIATIONS, Deviation, expected};
-pub use diagnosis::diagnose;
+pub use diagnosis::{diagnose, diagnose_stopped};
 pub use fault::Fault;
 pub use program::{Action, ActionRef, Irqchip, Program, Setup, Step, TimerRegister, Value};
 pub use transcript::{Ending, Event, GuestRecord, Ptimer, Return, Stopped, Transcript};

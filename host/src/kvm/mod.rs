@@ -2,6 +2,7 @@
 #![allow(unsafe_code)] // ioctls, signals, the shared kvm_run page; every block says why it is sound
 
 mod affinity;
+mod boot;
 mod clock;
 mod companion;
 mod conditions;
@@ -18,11 +19,13 @@ mod vcpu;
 mod vgic;
 mod vm;
 
+pub use boot::BootError;
 pub use measure::MeasureError;
 
 use crate::contract::fault::Fault;
 use crate::contract::{Program, Transcript};
 use crate::latency::{Irqchip, Measurement, Scenario};
+use crate::machine::{Booted, Setup};
 use crate::report::Host;
 
 /// The guest image, as built by `cargo xtask`.
@@ -87,6 +90,11 @@ impl Kvm {
     /// each interrupt, so that a comparison has something to find.
     pub fn measure(&self, scenario: &Scenario, irqchip: Irqchip, plant: u64) -> Result<Measurement, MeasureError> {
         measure::measure(scenario, irqchip, plant)
+    }
+
+    /// Boots a stock guest, its console on standard input and output, and runs it to its end.
+    pub fn boot(&self, setup: &Setup) -> Result<Booted, BootError> {
+        boot::boot(setup)
     }
 }
 

@@ -15,11 +15,29 @@ const fn sysreg(op0: u64, op1: u64, crn: u64, crm: u64, op2: u64) -> u64 {
 }
 
 /// x0.
-pub(super) const X0: u64 = core(0);
+pub(super) const X0: u64 = x(0);
+
+/// x0 to x30.
+pub(super) const fn x(index: u64) -> u64 {
+    core(2 * index)
+}
+
 /// PC: behind 31 general registers and SP.
 pub(super) const PC: u64 = core(2 * 32);
 /// PSTATE.
 pub(super) const PSTATE: u64 = core(2 * 33);
+/// SP_EL1 and ELR_EL1: behind SP, PC and PSTATE (struct kvm_regs).
+pub(super) const SP_EL1: u64 = core(2 * 34);
+/// See [`SP_EL1`].
+pub(super) const ELR_EL1: u64 = core(2 * 35);
+/// SCTLR_EL1.
+pub(super) const SCTLR_EL1: u64 = sysreg(3, 0, 1, 0, 0);
+/// ESR_EL1.
+pub(super) const ESR_EL1: u64 = sysreg(3, 0, 5, 2, 0);
+/// FAR_EL1.
+pub(super) const FAR_EL1: u64 = sysreg(3, 0, 6, 0, 0);
+/// VBAR_EL1.
+pub(super) const VBAR_EL1: u64 = sysreg(3, 0, 12, 0, 0);
 /// CNTV_CTL_EL0.
 pub(super) const TIMER_CTL: u64 = sysreg(3, 3, 14, 3, 1);
 /// CNTV_CVAL_EL0. The ABI has its encoding swapped with the counter's (arch/arm64/include/uapi/asm/kvm.h).

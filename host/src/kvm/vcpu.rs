@@ -3,8 +3,8 @@
 use std::os::fd::AsRawFd;
 
 use kvm_bindings::{
-    KVM_EXIT_FAIL_ENTRY, KVM_EXIT_INTERNAL_ERROR, KVM_EXIT_INTR, KVM_EXIT_MMIO, KVM_EXIT_SYSTEM_EVENT, RegList,
-    kvm_run, kvm_vcpu_init,
+    KVM_EXIT_FAIL_ENTRY, KVM_EXIT_INTERNAL_ERROR, KVM_EXIT_INTR, KVM_EXIT_MMIO, KVM_EXIT_SYSTEM_EVENT,
+    KVM_MP_STATE_STOPPED, RegList, kvm_run, kvm_vcpu_init,
 };
 use kvm_ioctls::VcpuFd;
 
@@ -136,6 +136,11 @@ impl Vcpu {
         let run = self.fd.get_kvm_run();
         run.kvm_valid_regs = flags;
         run.kvm_dirty_regs = flags;
+    }
+
+    /// KVM_GET_MP_STATE: whether the vCPU is off (PSCI).
+    pub(super) fn is_off(&self) -> Result<bool, Error> {
+        Ok(self.fd.get_mp_state().call("KVM_GET_MP_STATE")?.mp_state == KVM_MP_STATE_STOPPED)
     }
 
     /// The program counter.

@@ -4,8 +4,8 @@ use std::io::ErrorKind;
 use std::os::fd::AsRawFd;
 
 use kvm_bindings::{
-    KVM_ARM_VCPU_PMU_V3, KVM_ARM_VCPU_PMU_V3_CTRL, KVM_ARM_VCPU_PMU_V3_INIT, KVM_ARM_VCPU_PSCI_0_2,
-    KVM_CAP_ARM_USER_IRQ, kvm_device_attr, kvm_userspace_memory_region, kvm_vcpu_init,
+    KVM_ARM_VCPU_PMU_V3, KVM_ARM_VCPU_PMU_V3_CTRL, KVM_ARM_VCPU_PMU_V3_INIT, KVM_ARM_VCPU_POWER_OFF,
+    KVM_ARM_VCPU_PSCI_0_2, KVM_CAP_ARM_USER_IRQ, kvm_device_attr, kvm_userspace_memory_region, kvm_vcpu_init,
 };
 use kvm_ioctls::{Kvm, VcpuFd, VmFd};
 use vm_memory::{Bytes, GuestAddress, GuestMemoryBackend, GuestMemoryMmap, GuestMemoryRegion};
@@ -25,8 +25,9 @@ const PSTATE_EL1H_DAIF: u64 = 0x3c5;
 pub(super) struct Vm {
     // Before the fd: vCPUs and memory go with it.
     pub(super) fd: VmFd,
-    memory: GuestMemoryMmap,
-    image: Image<'static>,
+    pub(super) memory: GuestMemoryMmap,
+    /// The guest image, where that is what runs.
+    image: Option<Image<'static>>,
     kvm: Kvm,
 }
 
@@ -55,9 +56,19 @@ pub(super) fn capability() -> Result<i32, Error> {
 impl Vm {
     /// A VM with the guest image loaded and zeroed RAM around it.
     pub(super) fn new() -> Result<Vm, Error> {
+        let image = Image::parse(GUEST)?;
+        let vm = Vm::with_ram(RAM_SIZE)?;
+        for segment in image.segments()? {
+            vm.write(segment.address, segment.bytes)?;
+        }
+        Ok(Vm { image: Some(image), ..vm })
+    }
+
+    /// A VM with so many bytes of zeroed RAM.
+    pub(super) fn with_ram(bytes: u64) -> Result<Vm, Error> {
         let kvm = open()?;
         let fd = kvm.create_vm().call("KVM_CREATE_VM")?;
-        let memory = GuestMemoryMmap::<()>::from_ranges(&[(GuestAddress(RAM_BASE), RAM_SIZE as usize)])
+        let memory = GuestMemoryMmap::<()>::from_ranges(&[(GuestAddress(RAM_BASE), bytes as usize)])
             .map_err(std::io::Error::other)
             .call("mapping guest RAM")?;
         for (slot, region) in memory.iter().enumerate() {
@@ -71,12 +82,15 @@ impl Vm {
             // SAFETY: the mapping is `memory`'s, which lives as long as the VM.
             unsafe { fd.set_user_memory_region(region) }.call("KVM_SET_USER_MEMORY_REGION")?;
         }
-        let image = Image::parse(GUEST)?;
-        let vm = Vm { fd, memory, image, kvm };
-        for segment in vm.image.segments()? {
-            vm.write(segment.address, segment.bytes)?;
+        Ok(Vm { fd, memory, image: None, kvm })
+    }
+
+    /// Has the host back RAM by huge pages where it can: fewer faults while a guest touches it for the first time.
+    pub(super) fn prefer_huge_pages(&self) {
+        for region in self.memory.iter() {
+            // SAFETY: advice on a mapping of ours, which changes nothing of what is in it.
+            unsafe { libc::madvise(region.as_ptr().cast(), region.len() as usize, libc::MADV_HUGEPAGE) };
         }
-        Ok(vm)
     }
 
     /// Creates vCPU `index`, initialised and about to enter the guest.
@@ -87,14 +101,34 @@ impl Vm {
 
     /// Initialises a vCPU that is to run as the guest's vCPU `index`, and puts it before the guest's first instruction.
     pub(super) fn prepare(&self, fd: VcpuFd, index: usize, pmu: bool) -> Result<(Vcpu, Kick), Error> {
+        let features = if pmu { 1 << KVM_ARM_VCPU_PMU_V3 } else { 0 };
+        let (vcpu, kick) = self.initialise(fd, features)?;
+        vcpu.set_register(registers::PSTATE, PSTATE_EL1H_DAIF)?;
+        vcpu.set_register(registers::PC, self.image.as_ref().map_or(RAM_BASE, Image::entry))?;
+        vcpu.set_register(registers::X0, index as u64)?;
+        Ok((vcpu, kick))
+    }
+
+    /// Creates vCPU `index` of a stock guest: the first about to run from `entry` with `x0`, the others off, for the
+    /// first to turn on (PSCI CPU_ON).
+    pub(super) fn stock_vcpu(&self, index: usize, entry: u64, x0: u64) -> Result<(Vcpu, Kick), Error> {
+        let fd = self.fd.create_vcpu(index as u64).call("KVM_CREATE_VCPU")?;
+        let (vcpu, kick) = self.initialise(fd, if index == 0 { 0 } else { 1 << KVM_ARM_VCPU_POWER_OFF })?;
+        if index == 0 {
+            vcpu.set_register(registers::PSTATE, PSTATE_EL1H_DAIF)?;
+            vcpu.set_register(registers::PC, entry)?;
+            vcpu.set_register(registers::X0, x0)?;
+        }
+        Ok((vcpu, kick))
+    }
+
+    /// KVM_ARM_VCPU_INIT, with PSCI and these features besides.
+    fn initialise(&self, fd: VcpuFd, features: u32) -> Result<(Vcpu, Kick), Error> {
         let mut init = kvm_vcpu_init::default();
         self.fd.get_preferred_target(&mut init).call("KVM_ARM_PREFERRED_TARGET")?;
-        init.features[0] |= 1 << KVM_ARM_VCPU_PSCI_0_2;
-        if pmu {
-            init.features[0] |= 1 << KVM_ARM_VCPU_PMU_V3;
-        }
+        init.features[0] |= 1 << KVM_ARM_VCPU_PSCI_0_2 | features;
         fd.vcpu_init(&init).call("KVM_ARM_VCPU_INIT")?;
-        if pmu {
+        if features & 1 << KVM_ARM_VCPU_PMU_V3 != 0 {
             // Without this KVM_RUN fails. Its interrupt number is for VMs with an in-kernel GIC alone.
             let attribute = kvm_device_attr {
                 flags: 0,
@@ -105,11 +139,7 @@ impl Vm {
             fd.set_device_attr(&attribute).call("KVM_SET_DEVICE_ATTR to initialise the PMU")?;
         }
         let kick = Kick::new(&fd, self.fd.run_size())?;
-        let vcpu = Vcpu::new(fd, init);
-        vcpu.set_register(registers::PSTATE, PSTATE_EL1H_DAIF)?;
-        vcpu.set_register(registers::PC, self.image.entry())?;
-        vcpu.set_register(registers::X0, index as u64)?;
-        Ok((vcpu, kick))
+        Ok((Vcpu::new(fd, init), kick))
     }
 
     /// KVM_CHECK_EXTENSION on /dev/kvm.
@@ -144,7 +174,7 @@ impl Vm {
 
     /// `function+0xoffset` of a guest address.
     pub(super) fn symbolize(&self, address: u64) -> String {
-        self.image.symbolize(address)
+        self.image.as_ref().map_or_else(|| format!("{address:#x}"), |image| image.symbolize(address))
     }
 
     /// KVM_IRQ_LINE of a CPU line.

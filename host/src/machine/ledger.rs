@@ -11,7 +11,7 @@ const SPECIAL: usize = 1020;
 pub struct Ledger {
     /// Interrupts that the vCPU acknowledged, by INTID.
     acknowledged: Vec<u64>,
-    /// Reads of GICC_IAR that found nothing.
+    /// Reads of GICC_IAR that found nothing: a Linux guest reads on until one does.
     pub spurious: u64,
     /// Returns of KVM_RUN with EINTR that carried a changed level.
     pub level_exits: u64,
@@ -116,11 +116,11 @@ impl Account {
 impl Display for Account {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
         writeln!(f, "from the creation of the VM")?;
-        writeln!(f, "  to its first instruction  {:>24}", self.ticks(self.to_start))?;
+        writeln!(f, "  to its first instruction  {:>30}", self.ticks(self.to_start))?;
         if let Some(mark) = self.to_mark {
-            writeln!(f, "  to the mark               {:>24}", self.ticks(mark))?;
+            writeln!(f, "  to the mark               {:>30}", self.ticks(mark))?;
         }
-        writeln!(f, "  to its end                {:>24}", self.ticks(self.to_end))?;
+        writeln!(f, "  to its end                {:>30}", self.ticks(self.to_end))?;
 
         write!(f, "interrupts acknowledged     ")?;
         (0..self.vcpus.len()).try_for_each(|vcpu| write!(f, "{:>12}", format!("vCPU {vcpu}")))?;
@@ -152,7 +152,8 @@ impl Display for Account {
         let lines = self.sum(|ledger| ledger.lines) + self.other_lines;
         writeln!(
             f,
-            "in all {} interrupts, {} spurious; {} KVM_RUN, {} KVM_IRQ_LINE; {} level changes came with another exit",
+            "in all {} interrupts, {} reads of GICC_IAR found none; {} KVM_RUN, {} KVM_IRQ_LINE; {} level changes came with \
+             another exit",
             thousands(interrupts),
             self.sum(|ledger| ledger.spurious),
             thousands(self.sum(Ledger::returns)),
@@ -234,11 +235,11 @@ mod tests {
         };
         let text = account.to_string();
         for due in [
-            "  to its end                  3,000,000 instructions\n",
+            "  to its end                        3,000,000 instructions\n",
             "  27 (virtual timer)                   1           1\n",
             "  33 (UART)                            1           0\n",
             "KVM_RUN returned                   1,236           0\n",
-            "in all 3 interrupts, 0 spurious; 1,236 KVM_RUN, 6 KVM_IRQ_LINE;",
+            "in all 3 interrupts, 0 reads of GICC_IAR found none; 1,236 KVM_RUN, 6 KVM_IRQ_LINE;",
             "for each interrupt 2.00 KVM_IRQ_LINE, 1,000,000 instructions of the whole run\n",
         ] {
             assert!(text.contains(due), "{due:?} is not in\n{text}");

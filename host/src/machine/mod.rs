@@ -4,6 +4,7 @@
 
 pub mod bus;
 pub mod device;
+mod ending;
 pub mod fdt;
 pub mod flash;
 pub mod fw_cfg;
@@ -12,13 +13,16 @@ pub mod map;
 mod pl011;
 mod rom;
 mod rtc;
+mod setup;
 mod step;
 pub mod virtio;
 
 pub use bus::{Bus, Moved, Port};
 pub use device::Device;
+pub use ending::{Booted, El1, Ended, Snapshot};
 pub use ledger::{Account, Ledger};
 pub use pl011::Pl011;
 pub use rom::{Rom, RomError};
 pub use rtc::Pl031;
+pub use setup::{Setup, SetupError};
 pub use step::{Books, Flow, Machine};

@@ -1,0 +1,193 @@
+//! Boots a stock guest: loads it, runs a thread for each vCPU, and watches over them until one of them ends the run.
+
+mod load;
+mod snapshot;
+mod vcpu;
+mod watch;
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, mpsc};
+use std::thread::JoinHandle;
+
+use super::kick::Kick;
+use super::vcpu::Vcpu;
+use super::vm::Vm;
+use super::{Context, Error, clock};
+use crate::console::{Input, Output, Raw};
+use crate::machine::{Account, Books, Booted, Bus, Machine, Pl011, Pl031, Port, Setup, SetupError, map};
+use crate::report::Unit;
+use crate::trace::{Source, Tape, Trace};
+use watch::Patience;
+
+/// Why a guest could not be booted.
+#[derive(Debug, thiserror::Error)]
+pub enum BootError {
+    /// It could not be run.
+    #[error(transparent)]
+    Run(#[from] Error),
+    /// It cannot be loaded.
+    #[error(transparent)]
+    Setup(#[from] SetupError),
+    /// Its device tree cannot be written.
+    #[error("the device tree: {0}")]
+    DeviceTree(#[from] vm_fdt::Error),
+}
+
+/// What the threads of a run share.
+struct Run {
+    vm: Vm,
+    machine: Machine,
+    vcpus: Vec<Shared>,
+    output: Output,
+    /// KVM_IRQ_LINE calls of threads that are no vCPU's.
+    other_lines: AtomicU64,
+    /// Counter when the VM was made, and when the mark was printed (0: not yet).
+    started: u64,
+    marked: Arc<AtomicU64>,
+    patience: Patience,
+}
+
+/// What a vCPU's thread and the watchdog share.
+struct Shared {
+    kick: Kick,
+    /// Returns of KVM_RUN. Its thread alone writes it.
+    returns: AtomicU64,
+    /// The watchdog wants the thread to look at its vCPU.
+    look: AtomicBool,
+    /// What it saw: [`watch::Seen`].
+    seen: watch::Sight,
+}
+
+/// What a thread tells the one that waits.
+enum Message {
+    /// A vCPU's thread has come to its end.
+    Ended(usize, Box<Brought>),
+    /// The user wants to leave.
+    Quit,
+}
+
+/// What a vCPU's thread brings back.
+struct Brought {
+    stop: Result<vcpu::Stop, Error>,
+    books: Books,
+    tape: Tape,
+}
+
+/// Boots what `setup` says, to its end.
+pub(super) fn boot(setup: &Setup) -> Result<Booted, BootError> {
+    let (kernel, placed) = setup.plan()?;
+    let started = clock::counter();
+    let vm = Vm::with_ram(setup.memory)?;
+    vm.prefer_huge_pages();
+    let marked = Arc::new(AtomicU64::new(0));
+    let output = Output::new(std::io::stdout(), setup.mark.as_deref()).call("starting a thread")?;
+    let uart = {
+        let marked = Arc::clone(&marked);
+        Port::new(map::UART, Pl011::new(output.printer(move || marked.store(clock::counter(), Ordering::Relaxed))))
+    };
+    let mut bus = Bus::default();
+    bus.attach(map::UART, uart.clone());
+    bus.attach(map::RTC, Port::new(map::RTC, Pl031::new()));
+    load::load(&vm, setup, &kernel, &placed, &bus)?;
+    let vcpus = (0..setup.cpus).map(|index| vm.stock_vcpu(index, kernel.entry, placed.fdt));
+    let (vcpus, kicks): (Vec<Vcpu>, Vec<Kick>) = vcpus.collect::<Result<Vec<_>, _>>()?.into_iter().unzip();
+    let run = Arc::new(Run {
+        vm,
+        machine: Machine::new(setup.cpus, bus),
+        vcpus: kicks.into_iter().map(Shared::new).collect(),
+        output,
+        other_lines: AtomicU64::new(0),
+        started,
+        marked,
+        patience: Patience::usual(),
+    });
+
+    let (sender, messages) = mpsc::channel();
+    let raw = Raw::enter().call("the terminal")?;
+    let input = start_input(&run, raw.is_some(), uart, sender.clone())?;
+    let to_start = clock::counter() - started;
+    let threads = start(&run, vcpus, setup.tape, &sender)?;
+    let (ended, brought) = watch::watch(&run, setup.timeout, &messages, &threads)?;
+    let to_end = clock::counter() - started;
+    drop(input);
+    for thread in threads {
+        thread.join().map_err(|_| std::io::Error::other("panicked")).call("a vCPU's thread")?;
+    }
+    let run = Arc::into_inner(run).expect("every thread that shares it has ended");
+    // Everything that was printed is written before anything else is said.
+    drop((run.machine, run.output));
+    drop(raw);
+    let mut tapes = Vec::new();
+    let mut account = Account {
+        to_start,
+        to_end,
+        to_mark: Some(run.marked.load(Ordering::Relaxed)).filter(|&at| at != 0).map(|at| at - started),
+        other_lines: run.other_lines.load(Ordering::Relaxed),
+        frequency: (!clock::counts_instructions()).then(clock::cntfrq),
+        ..Account::default()
+    };
+    for (cpu, brought) in brought.into_iter().enumerate() {
+        account.vcpus.push(brought.books.ledger);
+        tapes.push((Source::Vcpu(cpu as u8), brought.tape));
+    }
+    Ok(Booted { ended, account, trace: trace(tapes) })
+}
+
+/// The tapes of all threads.
+fn trace(tapes: Vec<(Source, Tape)>) -> Trace {
+    let unit = if clock::counts_instructions() { Unit::Instructions } else { Unit::Nanoseconds };
+    Trace { unit, frequency: clock::cntfrq(), tapes }
+}
+
+fn start(
+    run: &Arc<Run>,
+    vcpus: Vec<Vcpu>,
+    tape: usize,
+    sender: &mpsc::Sender<Message>,
+) -> Result<Vec<JoinHandle<()>>, Error> {
+    let mut threads = Vec::new();
+    for (cpu, vcpu) in vcpus.into_iter().enumerate() {
+        let (run, sender) = (Arc::clone(run), sender.clone());
+        let mut books = Books::default();
+        let mut tape = Tape::new(tape);
+        let body = move || {
+            run.vcpus[cpu].kick.here_i_am();
+            let stop = run.run_vcpu(cpu, vcpu, &mut books, &mut tape);
+            // Before the message: whoever gets it takes the run apart.
+            drop(run);
+            let _ = sender.send(Message::Ended(cpu, Box::new(Brought { stop, books, tape })));
+        };
+        threads
+            .push(std::thread::Builder::new().name(format!("vcpu{cpu}")).spawn(body).call("starting a vCPU thread")?);
+    }
+    Ok(threads)
+}
+
+/// The thread that gives the guest what is typed.
+fn start_input<S: FnMut(u8) + Send + 'static>(
+    run: &Arc<Run>,
+    terminal: bool,
+    uart: Arc<Port<Pl011<S>>>,
+    sender: mpsc::Sender<Message>,
+) -> Result<Input, Error> {
+    let run = Arc::clone(run);
+    let deliver = move |bytes: &[u8]| {
+        let (taken, moved) = uart.with(&run.machine.controller, |uart| uart.receive(bytes));
+        let settled = run.machine.controller.settle(moved.cpus, |target, line, level| {
+            run.other_lines.fetch_add(1, Ordering::Relaxed);
+            run.vm.irq_line(target, line, level)
+        });
+        // A line that cannot be driven is found out by the vCPUs' threads too, which can say so.
+        if settled.is_ok() { taken } else { bytes.len() }
+    };
+    let quit = move || {
+        let _ = sender.send(Message::Quit);
+    };
+    Input::start(terminal, deliver, quit).call("starting a thread")
+}
+
+impl Shared {
+    fn new(kick: Kick) -> Shared {
+        Shared { kick, returns: AtomicU64::new(0), look: AtomicBool::new(false), seen: watch::Sight::default() }
+    }
+}

@@ -1,0 +1,100 @@
+//! A vCPU's thread.
+
+use std::sync::atomic::Ordering;
+
+use super::{Run, snapshot};
+use crate::exit::Exit;
+use crate::kvm::vcpu::Vcpu;
+use crate::kvm::{Error, clock};
+use crate::machine::{Books, Flow, Snapshot};
+use crate::trace::Tape;
+
+/// Why a vCPU's thread stopped running it.
+pub(super) enum Stop {
+    /// The guest switched the machine off.
+    PowerOff,
+    /// The guest wants to start again.
+    Reset,
+    /// The guest cannot go on.
+    Broken(Exit, Box<Snapshot>),
+    /// It sleeps past its timer's deadline.
+    Overslept(Box<Snapshot>),
+    /// It takes one exception for ever.
+    Recursion(Box<Snapshot>),
+    /// It was told to.
+    Told(Box<Snapshot>),
+}
+
+impl Run {
+    /// Enters the guest again and again, until it ends or is stopped.
+    pub(super) fn run_vcpu(
+        &self,
+        cpu: usize,
+        mut vcpu: Vcpu,
+        books: &mut Books,
+        tape: &mut Tape,
+    ) -> Result<Stop, Error> {
+        let shared = &self.vcpus[cpu];
+        let mut returns = 0;
+        let mut entered = clock::stamp();
+        loop {
+            let exit = vcpu.run();
+            let returned = clock::stamp();
+            let levels = vcpu.levels();
+            tape.returned(entered, returned, &exit, levels);
+            if exit == Exit::Interrupted && (shared.look.load(Ordering::Relaxed) || shared.kick.must_stop()) {
+                // Before the levels are taken in: those that the signal brought along say nothing.
+                if let Some(stop) = self.look(cpu, &vcpu, books)? {
+                    return Ok(stop);
+                }
+            }
+            let (flow, moved) = self.machine.step(cpu, books, exit, levels);
+            if moved.cpus != 0 {
+                self.machine.controller.settle(moved.cpus, |target, line, level| {
+                    books.ledger.lines += 1;
+                    self.vm.irq_line(target, line, level)?;
+                    tape.line(clock::stamp(), target, line, level);
+                    Ok::<(), Error>(())
+                })?;
+            }
+            if let Some((intid, high)) = moved.output {
+                tape.output(returned, intid, high);
+            }
+            returns += 1;
+            shared.returns.store(returns, Ordering::Relaxed);
+            match (flow, exit) {
+                (Flow::Answer(value), Exit::MmioRead { address, len }) => {
+                    tape.access(returned, address, len, value, false);
+                    vcpu.answer(value);
+                }
+                (Flow::Resume, Exit::MmioWrite { address, len, value }) => {
+                    tape.access(returned, address, len, value, true);
+                    self.output.pace(|| shared.kick.must_stop());
+                }
+                (Flow::Resume | Flow::Answer(_) | Flow::Interrupted, _) => {}
+                (Flow::PowerOff, _) => return Ok(Stop::PowerOff),
+                (Flow::Reset, _) => return Ok(Stop::Reset),
+                (Flow::Broken, _) => {
+                    return Ok(Stop::Broken(exit, Box::new(snapshot::take(&self.vm, &vcpu, books.seen)?)));
+                }
+            }
+            entered = clock::stamp();
+        }
+    }
+
+    /// Somebody wants something of this thread: that it stops, or that it looks at its vCPU.
+    #[cold]
+    fn look(&self, cpu: usize, vcpu: &Vcpu, books: &Books) -> Result<Option<Stop>, Error> {
+        let shared = &self.vcpus[cpu];
+        let at = Box::new(snapshot::take(&self.vm, vcpu, books.seen)?);
+        if shared.kick.must_stop() {
+            return Ok(Some(Stop::Told(at)));
+        }
+        shared.look.store(false, Ordering::Relaxed);
+        if at.oversleeps(self.patience.overslept) {
+            return Ok(Some(Stop::Overslept(at)));
+        }
+        let again = shared.seen.note(&at, self.patience);
+        Ok((at.recurses() && again).then_some(Stop::Recursion(at)))
+    }
+}
