@@ -79,7 +79,13 @@ fn handle(vcpu: usize, frame: &mut Frame) -> Handled {
     }
     record(vcpu, Record { op: entry, kind, before: frame.counter, after: frame.counter, value: frame.elr });
     state.taken.fetch_add(1, Relaxed);
+    let interrupted = state.registers.each_ref().map(|register| register.load(Relaxed));
+    let may_fault = state.may_fault.load(Relaxed);
     interpret(vcpu, entry);
+    // The handler may have unmasked them; the way out of the vectors must not be interrupted.
+    sysreg::mask(abi::daif::IRQ | abi::daif::FIQ);
+    state.may_fault.store(may_fault, Relaxed);
+    state.registers.iter().zip(interrupted).for_each(|(register, value)| register.store(value, Relaxed));
     Handled::Return
 }
 
@@ -103,7 +109,12 @@ fn interpret(vcpu: usize, mut pc: u32) {
             register.store(if esr == 0 { result } else { 0 }, Relaxed);
         }
         record(vcpu, Record { op: pc, kind, before, after, value });
-        pc = if op.code == code::LOOP && result != 0 { op.extra as u32 } else { pc + 1 };
+        let jumps = match op.code {
+            code::LOOP => result != 0,
+            code::UNLESS => result != operand,
+            _ => false,
+        };
+        pc = if jumps { op.extra as u32 } else { pc + 1 };
     }
 }
 
@@ -144,10 +155,24 @@ fn execute(vcpu: usize, op: &Op, operand: u64) -> u64 {
         code::STORE => store(op.what, op.extra, operand),
         code::HVC => return sysreg::hvc(operand, op.extra),
         code::ACTION => mailbox::write(vtick_abi::mailbox::ACTION, op.extra),
-        code::SIGNAL => return flag(op.what).fetch_add(1, SeqCst) + 1,
+        code::SIGNAL => return flag(op.what + operand as u16).fetch_add(1, SeqCst) + 1,
         code::AWAIT => {
             let flag = flag(op.what);
             while flag.load(SeqCst) < op.extra && now() < operand {}
+            return flag.load(SeqCst);
+        }
+        code::UNLESS => return VCPUS[vcpu].registers[usize::from(op.what)].load(Relaxed),
+        code::FIELD => return operand >> op.extra & ((1 << op.what) - 1),
+        code::DOZE => {
+            let flag = flag(op.what);
+            sysreg::mask(abi::daif::IRQ | abi::daif::FIQ);
+            while flag.load(SeqCst) < op.extra {
+                sysreg::dsb();
+                sysreg::wfi();
+                sysreg::unmask(abi::daif::IRQ | abi::daif::FIQ);
+                sysreg::isb();
+                sysreg::mask(abi::daif::IRQ | abi::daif::FIQ);
+            }
             return flag.load(SeqCst);
         }
         code::LOOP => {

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use vtick_abi::layout::{GICC_BASE, GICC_SIZE, GICD_BASE, GICD_SIZE, MAX_VCPUS};
-use vtick_gic::{Gic, Lines};
+use vtick_gic::{Gic, Lines, State, StateError};
 
 use crate::lines::{INTIDS, Levels, Line, Routing};
 
@@ -53,6 +53,24 @@ impl Access {
     #[inline(always)]
     pub fn acknowledges(&self) -> bool {
         self.frame == Frame::CpuInterface && matches!(self.offset, 0x0c | 0x20) && self.write.is_none()
+    }
+
+    /// Its guest physical address.
+    pub fn address(&self) -> u64 {
+        match self.frame {
+            Frame::Distributor => GICD_BASE + self.offset,
+            Frame::CpuInterface => GICC_BASE + self.offset,
+        }
+    }
+
+    /// Bytes.
+    pub fn width(&self) -> u8 {
+        self.len as u8
+    }
+
+    /// What is written; `None`: a read.
+    pub fn write(&self) -> Option<u32> {
+        self.write
     }
 }
 
@@ -119,6 +137,19 @@ impl Controller {
         let mut gic = lock(&self.gic);
         gic.set_spi(intid, level);
         self.publish(&mut gic)
+    }
+
+    /// The GIC's whole state, input levels included.
+    pub fn save(&self) -> State {
+        lock(&self.gic).save()
+    }
+
+    /// Puts the GIC into a state that was saved. Returns the CPUs whose lines are to be
+    /// [`settled`](Controller::settle): all.
+    pub fn restore(&self, state: &State) -> Result<u8, StateError> {
+        let mut gic = lock(&self.gic);
+        *gic = Gic::restore(state)?;
+        Ok(self.publish(&mut gic))
     }
 
     /// Copies the GIC's outputs that moved to `wanted`, while the GIC is locked. Returns whose they are.
@@ -325,6 +356,21 @@ mod tests {
             controller.settle(moved, drive).unwrap();
         }
         assert_eq!(calls, [(1, Line::Irq, true), (1, Line::Irq, false)]);
+    }
+
+    #[test]
+    fn a_restored_gic_drives_the_lines_that_the_saved_one_drove() {
+        let mut vcpu = OneVcpu::new();
+        vcpu.exit(Levels::VTIMER, None);
+        let fresh = Controller::new(1, Routing::Gic);
+        let cpus = fresh.restore(&vcpu.controller.save()).unwrap();
+        let mut calls = Vec::new();
+        let drive = |cpu, line, level| {
+            calls.push((cpu, line, level));
+            Ok::<(), ()>(())
+        };
+        fresh.settle(cpus, drive).unwrap();
+        assert_eq!(calls, [(0, Line::Irq, true)]);
     }
 
     #[test]

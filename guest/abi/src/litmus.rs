@@ -3,6 +3,9 @@
 //! The host writes a [`Header`], then the [`Op`]s. Every vCPU starts at its own entry with its own eight general
 //! registers (all zero), interrupts masked. Running an operation takes no exit that the operation does not ask for, and
 //! leaves one [`Record`] in the vCPU's record area.
+//!
+//! A handler starts with the general registers as they are, interrupts masked, and may unmask: then it is interrupted
+//! like any other code. When it ends, the registers are again what they were when it started.
 
 /// Most operations a program may have.
 pub const MAX_OPS: usize = 2000;
@@ -82,7 +85,7 @@ pub mod code {
     pub const HVC: u16 = 13;
     /// Ask the host for action `extra`: one store to the mailbox.
     pub const ACTION: u16 = 14;
-    /// Raise shared flag `what` by one (release).
+    /// Raise shared flag number `what` + operand by one (release). The result is the flag.
     pub const SIGNAL: u16 = 15;
     /// Spin until shared flag `what` is at least `extra` (acquire), or until the virtual counter reaches the operand.
     /// The result is the flag.
@@ -91,6 +94,13 @@ pub mod code {
     pub const LOOP: u16 = 17;
     /// DSB SY, ISB.
     pub const BARRIER: u16 = 18;
+    /// Continue at operation `extra` unless general register `what` equals the operand. The result is the register.
+    pub const UNLESS: u16 = 19;
+    /// `reg` = the `what` bits of the operand that start at bit `extra`.
+    pub const FIELD: u16 = 20;
+    /// Mask IRQ and FIQ. Then, as long as shared flag `what` is less than `extra`, DSB, WFI, and unmask both for a
+    /// moment. The result is the flag. A wakeup cannot be lost: what comes before the WFI ends it.
+    pub const DOZE: u16 = 21;
 }
 
 /// What an operand is added to.

@@ -9,7 +9,7 @@ use super::journal::{Journal, Told};
 use super::select::select;
 use super::{Done, Output, RunArgs};
 use crate::contract::fault::{Described, FAULTS};
-use crate::contract::{self, Check, Clause, FailsOn, Verdict, checks};
+use crate::contract::{self, Check, Clauses, FailsOn, Verdict, checks};
 use crate::kvm::Kvm;
 use crate::report::verdicts::{self, Verdicts};
 use crate::report::{CheckRecord, Record, terminal};
@@ -19,9 +19,9 @@ pub(super) struct TestArgs {
     /// Run the checks with this name, or with this in their name; all if none is given.
     #[arg(value_name = "CHECK")]
     names: Vec<String>,
-    /// Run the checks of this clause (C1 to C14) alone; can be repeated.
+    /// Run the checks of this clause (C1 to C14, G1 to G7), or of these (C: KVM's; G: our GIC's), alone; can be repeated.
     #[arg(long, value_name = "CLAUSE")]
-    clause: Vec<Clause>,
+    clause: Vec<Clauses>,
     /// List the checks and run nothing.
     #[arg(long)]
     list: bool,
@@ -69,7 +69,7 @@ pub(super) fn run(args: &TestArgs) -> anyhow::Result<Done> {
         return Ok(Done::Said);
     }
     let mut chosen = select("check", checks::all(), |check| check.name, &args.names)?;
-    chosen.retain(|check| args.clause.is_empty() || args.clause.contains(&check.clause));
+    chosen.retain(|check| args.clause.is_empty() || args.clause.iter().any(|clauses| clauses.contain(check.clause)));
     for skipped in &args.skip {
         anyhow::ensure!(checks::all().any(|check| check.name == skipped), "--skip: there is no check {skipped}");
     }

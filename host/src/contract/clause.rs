@@ -1,9 +1,12 @@
-//! The clauses of the contract. Tags: `[KVM-API/8.9]`, `[KVM-API/4.25]`: Linux, Documentation/virt/kvm/api.rst,
-//! KVM_CAP_ARM_USER_IRQ and KVM_IRQ_LINE; `[ARM]`: Arm ARM DDI 0487, D12 (the Generic Timer).
+//! The clauses of the contract, and of what a guest may rely on when our GIC stands at its other end.
+//!
+//! Tags: `[KVM-API/8.9]`, `[KVM-API/4.25]`: Linux, Documentation/virt/kvm/api.rst, KVM_CAP_ARM_USER_IRQ and KVM_IRQ_LINE;
+//! `[ARM]`: Arm ARM DDI 0487, D12 (the Generic Timer); `[GICv2]`: Arm IHI 0048B.
 
 use serde::{Deserialize, Serialize};
 
-/// A clause of the contract between KVM and a VMM that emulates the interrupt controller.
+/// A clause of the contract between KVM and a VMM that emulates the interrupt controller (C); or, with vtick's GICv2 and
+/// its routing in the VMM's place, between both of them and a guest (G).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "text() says what each clause says")]
 pub enum Clause {
@@ -21,11 +24,18 @@ pub enum Clause {
     C12,
     C13,
     C14,
+    G1,
+    G2,
+    G3,
+    G4,
+    G5,
+    G6,
+    G7,
 }
 
 impl Clause {
     /// All clauses, in order.
-    pub const ALL: [Clause; 14] = [
+    pub const ALL: [Clause; 21] = [
         Clause::C1,
         Clause::C2,
         Clause::C3,
@@ -40,6 +50,13 @@ impl Clause {
         Clause::C12,
         Clause::C13,
         Clause::C14,
+        Clause::G1,
+        Clause::G2,
+        Clause::G3,
+        Clause::G4,
+        Clause::G5,
+        Clause::G6,
+        Clause::G7,
     ];
 
     /// One word for the clause.
@@ -59,6 +76,13 @@ impl Clause {
             Clause::C12 => "state",
             Clause::C13 => "neighbours",
             Clause::C14 => "PMU",
+            Clause::G1 => "GIC registers",
+            Clause::G2 => "SGIs",
+            Clause::G3 => "preemption",
+            Clause::G4 => "completion",
+            Clause::G5 => "SPIs",
+            Clause::G6 => "groups",
+            Clause::G7 => "GIC state",
         }
     }
 
@@ -102,6 +126,21 @@ impl Clause {
             }
             Clause::C13 => "Such a VM does no harm to its neighbours or its host.",
             Clause::C14 => "The PMU's overflow output is a level like the timers'.",
+            Clause::G1 => "The GIC's registers read, and keep what is written to them, as the specification says.",
+            Clause::G2 => {
+                "An SGI reaches the CPUs that its filter names, once for each source, and wakes or kicks their vCPUs; \
+                 lines are driven when they move and at no other time."
+            }
+            Clause::G3 => "A pending interrupt preempts a running one if and only if its group priority is higher.",
+            Clause::G4 => {
+                "EOIR drops the running priority and, with EOImode 0, deactivates; with EOImode 1 DIR does; what is \
+                 active is not taken again."
+            }
+            Clause::G5 => {
+                "A device's level interrupts for as long as it is high, an edge once, on the CPUs it is targeted at."
+            }
+            Clause::G6 => "Group 0 drives the FIQ line where FIQEn is set, Group 1 the IRQ line.",
+            Clause::G7 => "A machine saved amid its interrupts goes on in a fresh VM as if nothing had happened.",
         }
     }
 
@@ -113,6 +152,13 @@ impl Clause {
             Clause::C11 => "[ARM] WFI wake-up events; [KVM-API/8.9]",
             Clause::C12 => "[KVM-API] KVM_SET_ONE_REG, KVM_ARM_VCPU_INIT; [KVM-API/8.9]",
             Clause::C13 => "commit d60d8b64280c; CVE-2024-53195",
+            Clause::G1 => "[GICv2/4.3], [GICv2/4.4] registers",
+            Clause::G2 => "[GICv2/4.3.15] GICD_SGIR; [KVM-API/4.25]",
+            Clause::G3 => "[GICv2/3.3] interrupt prioritization",
+            Clause::G4 => "[GICv2/3.2.1] priority drop and interrupt deactivation",
+            Clause::G5 => "[GICv2/3.2] interrupt handling state machine; [GICv2/4.3.12], [GICv2/4.3.13]",
+            Clause::G6 => "[GICv2/2.3], [GICv2/3.4] interrupt grouping; [KVM-API/4.25]",
+            Clause::G7 => "[GICv2/4.3], [GICv2/4.4]; [KVM-API] KVM_GET_REG_LIST, KVM_SET_ONE_REG",
             _ => "[KVM-API/8.9] KVM_CAP_ARM_USER_IRQ",
         }
     }
@@ -131,6 +177,44 @@ impl std::str::FromStr for Clause {
         Clause::ALL
             .into_iter()
             .find(|c| c.to_string().eq_ignore_ascii_case(s) || c.title() == s)
-            .ok_or_else(|| format!("there is no clause {s}; the clauses are C1 to C14"))
+            .ok_or_else(|| format!("there is no clause {s}; the clauses are C1 to C14 and G1 to G7"))
+    }
+}
+
+/// Clauses as they are asked for: one, or all whose name begins so (`C`, `G`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Clauses(Vec<Clause>);
+
+impl Clauses {
+    /// Whether `clause` is among them.
+    pub fn contain(&self, clause: Clause) -> bool {
+        self.0.contains(&clause)
+    }
+}
+
+impl std::str::FromStr for Clauses {
+    type Err = String;
+
+    fn from_str(s: &str) -> Result<Clauses, String> {
+        let group = Clause::ALL.into_iter().filter(|clause| clause.to_string()[..1].eq_ignore_ascii_case(s)).collect();
+        Ok(Clauses(match group {
+            group if Vec::is_empty(&group) => vec![s.parse()?],
+            group => group,
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_letter_asks_for_all_clauses_of_a_group_and_a_name_for_one() {
+        let asked = |s: &str| s.parse::<Clauses>().unwrap().0;
+        assert_eq!(asked("g").len(), 7);
+        assert_eq!(asked("C").len(), 14);
+        assert_eq!(asked("c1"), [Clause::C1]);
+        assert_eq!(asked("SGIs"), [Clause::G2]);
+        assert!("H".parse::<Clauses>().unwrap_err().contains("there is no clause H"));
     }
 }

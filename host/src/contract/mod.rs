@@ -17,7 +17,7 @@ pub use cause::{Cause, WFI_NEVER_WAKES};
 pub use check::{
     Check, FailsOn, Judge, Judged, Judgement, Unheld, Verdict, disturbed, judge, not_exercised, past, run, violated,
 };
-pub use clause::Clause;
+pub use clause::{Clause, Clauses};
 pub use deviation::{DEVIATIONS, Deviation, expected};
 pub use diagnosis::{diagnose, diagnose_stopped};
 pub use fault::Fault;

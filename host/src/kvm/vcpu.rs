@@ -29,6 +29,9 @@ pub(super) struct Vcpu {
     init: kvm_vcpu_init,
 }
 
+/// The registers of a vCPU, by their ids.
+pub(super) struct SavedRegisters(Vec<(u64, Vec<u8>)>);
+
 impl Vcpu {
     /// A vCPU that was initialised with `init`.
     pub(super) fn new(fd: VcpuFd, init: kvm_vcpu_init) -> Vcpu {
@@ -102,7 +105,14 @@ impl Vcpu {
 
     /// KVM_ARM_VCPU_INIT as the first time, with every register that `keep` names as it was before.
     pub(super) fn reinit(&mut self, keep: impl Fn(u64) -> bool) -> Result<(), Error> {
-        // Any exit that waits for its answer is finished first: it would be finished after the restoration otherwise.
+        let saved = self.save()?;
+        self.init_again()?;
+        self.restore(&saved, keep)
+    }
+
+    /// Every register there is (KVM_GET_REG_LIST). An exit that waits for its answer is finished first: its instruction
+    /// is behind the vCPU then.
+    pub(super) fn save(&mut self) -> Result<SavedRegisters, Error> {
         self.set_immediate_exit(true);
         let finished = self.run();
         self.set_immediate_exit(false);
@@ -113,15 +123,19 @@ impl Vcpu {
         let mut ids = RegList::new(MOST_REGISTERS).map_err(std::io::Error::other).call("a list of registers")?;
         self.fd.get_reg_list(&mut ids).call("KVM_GET_REG_LIST")?;
         let mut saved = Vec::new();
-        for &id in ids.as_slice().iter().filter(|&&id| keep(id)) {
+        for &id in ids.as_slice() {
             // KVM_REG_SIZE_MASK: log2 of the size in bytes.
             let mut bytes = vec![0; 1 << (id >> 52 & 0xf)];
             self.fd.get_one_reg(id, &mut bytes).call("KVM_GET_ONE_REG")?;
             saved.push((id, bytes));
         }
-        self.init_again()?;
-        for (id, bytes) in saved {
-            self.fd.set_one_reg(id, &bytes).call("KVM_SET_ONE_REG")?;
+        Ok(SavedRegisters(saved))
+    }
+
+    /// Sets every register that `keep` names to what was saved.
+    pub(super) fn restore(&self, saved: &SavedRegisters, keep: impl Fn(u64) -> bool) -> Result<(), Error> {
+        for (id, bytes) in saved.0.iter().filter(|(id, _)| keep(*id)) {
+            self.fd.set_one_reg(*id, bytes).call("KVM_SET_ONE_REG")?;
         }
         Ok(())
     }

@@ -18,6 +18,14 @@ mod c12_state;
 mod c13_neighbours;
 mod c14_pmu;
 mod common;
+mod g1_registers;
+mod g2_sgis;
+mod g3_preemption;
+mod g4_completion;
+mod g5_spis;
+mod g6_groups;
+mod g7_state;
+mod gic;
 
 use super::Check;
 
@@ -38,6 +46,13 @@ pub fn all() -> impl Iterator<Item = &'static Check> {
         c12_state::CHECKS,
         c13_neighbours::CHECKS,
         c14_pmu::CHECKS,
+        g1_registers::CHECKS,
+        g2_sgis::CHECKS,
+        g3_preemption::CHECKS,
+        g4_completion::CHECKS,
+        g5_spis::CHECKS,
+        g6_groups::CHECKS,
+        g7_state::CHECKS,
     ]
     .into_iter()
     .flatten()

@@ -1,9 +1,12 @@
-//! Faults to inject: a layer between the runner and KVM that behaves like a faulty kernel, so that every check can be
-//! seen to fail.
+//! Faults to inject: a layer between the runner and KVM that behaves like a faulty kernel, and one between the runner and
+//! the GIC ([`routing`]) that behaves like a faulty GIC, so that every check can be seen to fail.
 //!
 //! Pure: what it is told comes from KVM, what it says the runner takes for KVM's. The measuring path has no such layer.
 
+mod routing;
 mod table;
+
+use std::collections::HashMap;
 
 use vtick_abi::layout::MAX_VCPUS;
 
@@ -11,6 +14,7 @@ use super::program::{Irqchip, TimerRegister};
 use crate::exit::Exit;
 use crate::lines::{Levels, Line};
 
+pub use routing::Harm;
 pub use table::{Described, FAULTS};
 
 /// What is wrong with the kernel that an [`Injector`] plays.
@@ -71,6 +75,32 @@ pub enum Fault {
     NeighbourTimerMasked,
     PmuFlagIsEnough,
     RaisedLineReturns,
+    LineDrivenTwice,
+    SgiDropped,
+    SgiSourceLost,
+    SgiFilterIgnored,
+    SgiToOthersComesBack,
+    PrioritiesIgnored,
+    PriorityMaskIgnored,
+    BinaryPointIgnored,
+    EoiIgnored,
+    EoiDropsTwo,
+    EoiDeactivatesAlways,
+    DirIgnored,
+    SpiDropped,
+    SpiLevelForgotten,
+    EdgeIsLevel,
+    PulseForgotten,
+    GroupsIgnored,
+    ActiveWritesIgnored,
+    RegistersAreMemory,
+    ByteWritesAreWords,
+    IdentificationIsZero,
+    CpusMiscounted,
+    RestoreForgetsActive,
+    RestoreForgetsPriorities,
+    RestoreForgetsPending,
+    RestoreForgetsLevels,
 }
 
 /// What becomes of a return of KVM_RUN.
@@ -130,12 +160,14 @@ pub struct Injector {
     irqchip: Irqchip,
     vcpus: [VcpuState; MAX_VCPUS],
     deferred: Vec<(usize, Line, bool)>,
+    /// What was last written at each address of the GIC.
+    written: HashMap<u64, u32>,
 }
 
 impl Injector {
     /// A kernel with this fault, for a VM with this interrupt controller.
     pub fn new(fault: Fault, irqchip: Irqchip) -> Injector {
-        Injector { fault, irqchip, vcpus: Default::default(), deferred: Vec::new() }
+        Injector { fault, irqchip, vcpus: Default::default(), deferred: Vec::new(), written: HashMap::new() }
     }
 
     /// Its fault.

@@ -66,6 +66,25 @@ pub enum Action {
     Get(TimerRegister),
     /// KVM_SET_ONE_REG of this vCPU. "Now" is the virtual counter as ONE_REG reads it.
     Set(TimerRegister, Value),
+    /// A device drives the input of an SPI of our GIC, on this vCPU's thread: what its registers were accessed for.
+    Spi {
+        /// INTID.
+        intid: u32,
+        /// Raise or lower.
+        level: bool,
+    },
+    /// The same from a thread of the device's own, this long after it was asked for.
+    SpiAfter {
+        /// Counter ticks.
+        ticks: u64,
+        /// INTID.
+        intid: u32,
+        /// Raise or lower.
+        level: bool,
+    },
+    /// The machine goes on in a fresh VM: when all vCPUs have asked for it, their registers, the GIC's state and RAM are
+    /// saved, the VM is gone, and another one is made of them.
+    MoveToFreshVm,
     /// KVM_ARM_VCPU_INIT again, with everything but the timers as it was before: all other registers are saved before
     /// and restored after.
     Reinit {
@@ -130,6 +149,11 @@ impl std::fmt::Display for Action {
             Action::RawLine { irq, level } => write!(f, "KVM_IRQ_LINE(irq = {irq:#x}, level = {})", u8::from(level)),
             Action::Get(register) => write!(f, "KVM_GET_ONE_REG {register}"),
             Action::Set(register, value) => write!(f, "KVM_SET_ONE_REG {register} := {value}"),
+            Action::Spi { intid, level } => write!(f, "device: {} INTID {intid}", verb(level)),
+            Action::SpiAfter { ticks, intid, level } => {
+                write!(f, "device's thread: {} INTID {intid} after {ticks} ticks", verb(level))
+            }
+            Action::MoveToFreshVm => write!(f, "save the machine, and go on in a fresh VM"),
             Action::Reinit { restore_timers } => write!(
                 f,
                 "save all registers, KVM_ARM_VCPU_INIT, restore them {} the timers'",

@@ -26,7 +26,7 @@ impl Program {
         let mut ops = Vec::new();
         for (block, &start) in self.blocks.iter().zip(&starts) {
             ops.extend(block.ops.iter().map(|op| {
-                let jump = if op.code == code::LOOP { u64::from(start) } else { 0 };
+                let jump = if matches!(op.code, code::LOOP | code::UNLESS) { u64::from(start) } else { 0 };
                 Op { extra: op.extra + jump, ..*op }
             }));
             ops.push(Op { code: code::END, ..Op::default() });

@@ -1,14 +1,14 @@
 //! Litmus programs as a check writes them: guest operations, what the host does when the guest asks, and the VM it all
 //! runs in.
 
-use vtick_abi::layout::{MAILBOX_BASE, MAX_VCPUS};
-use vtick_abi::litmus::{Op, code, daif, sysreg};
-use vtick_abi::mailbox;
+use vtick_abi::layout::MAX_VCPUS;
+use vtick_abi::litmus::Op;
 
 use crate::lines::Routing;
 
 mod action;
 mod encode;
+mod operation;
 mod render;
 mod setup;
 mod value;
@@ -165,7 +165,8 @@ impl Program {
         self.within(block, vcpu, write)
     }
 
-    /// Writes this vCPU's IRQ handler. Interrupts are masked while it runs.
+    /// Writes this vCPU's IRQ handler. Interrupts are masked while it runs, unless it unmasks them, and it leaves the
+    /// general registers as it finds them.
     pub fn on_irq<T>(&mut self, write: impl FnOnce(&mut Program) -> T) -> T {
         let vcpu = self.vcpu;
         let block = self.block(format!("vCPU {vcpu}, on IRQ"));
@@ -173,7 +174,7 @@ impl Program {
         self.within(block, vcpu, write)
     }
 
-    /// Writes this vCPU's FIQ handler. Interrupts are masked while it runs.
+    /// Writes this vCPU's FIQ handler. See [`Program::on_irq`].
     pub fn on_fiq<T>(&mut self, write: impl FnOnce(&mut Program) -> T) -> T {
         let vcpu = self.vcpu;
         let block = self.block(format!("vCPU {vcpu}, on FIQ"));
@@ -188,149 +189,11 @@ impl Program {
         (self.current, self.vcpu) = outer;
         result
     }
-
-    // Operations --------------------------------------------------------------------------------------------------
-
-    fn push(&mut self, op: Op) -> Step {
-        let ops = &mut self.blocks[self.current].ops;
-        ops.push(op);
-        Step { block: self.current as u32, index: ops.len() as u32 - 1 }
-    }
-
-    fn op(&mut self, code: u16, what: u16, value: impl Into<Value>, extra: u64) -> Step {
-        let (base, value) = value.into().encode();
-        self.push(Op { code, what, base, reg: u16::MAX, value, extra })
-    }
-
-    /// General register `register` takes the result of the operation just written.
-    pub fn into_register(&mut self, step: Step, register: u16) {
-        self.blocks[step.block as usize].ops[step.index as usize].reg = register;
-    }
-
-    /// Notes a value, and the counter with it.
-    pub fn note(&mut self, value: impl Into<Value>) -> Step {
-        self.op(code::SET, 0, value, 0)
-    }
-
-    /// Reads a system register ([`vtick_abi::litmus::sysreg`]).
-    pub fn read(&mut self, register: u16) -> Step {
-        self.op(code::READ, register, 0, 0)
-    }
-
-    /// Writes a system register, then ISB.
-    pub fn write(&mut self, register: u16, value: impl Into<Value>) -> Step {
-        self.op(code::WRITE, register, value, 0)
-    }
-
-    /// Enables the virtual timer with a deadline so many ticks from now. The step's value is the deadline.
-    pub fn arm_vtimer(&mut self, ticks: u64) -> Step {
-        let step = self.write(sysreg::CNTV_CVAL, Value::Now(ticks));
-        self.write(sysreg::CNTV_CTL, 1);
-        step
-    }
-
-    /// Enables the physical timer with a deadline so many ticks from now. The step's value is the deadline.
-    pub fn arm_ptimer(&mut self, ticks: u64) -> Step {
-        let step = self.write(sysreg::CNTP_CVAL, Value::NowPhysical(ticks));
-        self.write(sysreg::CNTP_CTL, 1);
-        step
-    }
-
-    /// Masks IRQ and FIQ.
-    pub fn mask(&mut self) -> Step {
-        self.op(code::MASK, daif::IRQ | daif::FIQ, 0, 0)
-    }
-
-    /// Unmasks IRQ and FIQ.
-    pub fn unmask(&mut self) -> Step {
-        self.op(code::UNMASK, daif::IRQ | daif::FIQ, 0, 0)
-    }
-
-    /// WFI.
-    pub fn wfi(&mut self) -> Step {
-        self.op(code::WFI, 0, 0, 0)
-    }
-
-    /// WFE.
-    pub fn wfe(&mut self) -> Step {
-        self.op(code::WFE, 0, 0, 0)
-    }
-
-    /// Raises a flag that the vCPUs of the program share by one.
-    pub fn signal(&mut self, flag: u16) -> Step {
-        self.op(code::SIGNAL, flag, 0, 0)
-    }
-
-    /// Spins until a shared flag is at least `count`, or the virtual counter reaches `until`.
-    pub fn wait_for(&mut self, flag: u16, count: u64, until: impl Into<Value>) -> Step {
-        self.op(code::AWAIT, flag, until, count)
-    }
-
-    /// Spins until the virtual counter reaches a value, without any exit.
-    pub fn spin_until(&mut self, value: impl Into<Value>) -> Step {
-        self.op(code::SPIN, 0, value, 0)
-    }
-
-    /// Spins until `count` interrupts were taken since the start, or the virtual counter reaches `until`. The step's
-    /// value is the number taken.
-    pub fn take(&mut self, count: u64, until: impl Into<Value>) -> Step {
-        self.op(code::TAKE, 0, until, count)
-    }
-
-    /// Reads `width` bytes at a physical address.
-    pub fn load(&mut self, width: u16, address: u64) -> Step {
-        self.op(code::LOAD, width, 0, address)
-    }
-
-    /// Writes `width` bytes at a physical address.
-    pub fn store(&mut self, width: u16, address: u64, value: impl Into<Value>) -> Step {
-        self.op(code::STORE, width, value, address)
-    }
-
-    /// An MMIO read that means nothing: an exit that would happen anyway.
-    pub fn mmio_read(&mut self) -> Step {
-        self.load(8, MAILBOX_BASE + mailbox::SCRATCH)
-    }
-
-    /// An MMIO write that means nothing: an exit that would happen anyway.
-    pub fn mmio_write(&mut self) -> Step {
-        self.store(8, MAILBOX_BASE + mailbox::SINK, 0)
-    }
-
-    /// Spins for so many ticks, without any exit.
-    pub fn spin(&mut self, ticks: u64) -> Step {
-        self.spin_until(Value::Now(ticks))
-    }
-
-    /// Asks the host for an action: one MMIO write, and the action before the guest runs on.
-    pub fn ask(&mut self, action: Action) -> (Step, ActionRef) {
-        self.actions.push(action);
-        let index = self.actions.len() - 1;
-        (self.op(code::ACTION, 0, 0, index as u64), ActionRef(index))
-    }
-
-    /// HVC with a function id (Arm DEN 0028) and one argument. The step's value is what it returned.
-    pub fn hvc(&mut self, function: u64, argument: u64) -> Step {
-        self.op(code::HVC, 0, function, argument)
-    }
-
-    /// HVC: PSCI_VERSION (Arm DEN 0022), which KVM answers by itself: a VM exit that userspace sees nothing of.
-    pub fn hvc_psci_version(&mut self) -> Step {
-        self.hvc(0x8400_0000, 0)
-    }
-
-    /// Decrements a general register, and goes back to `target` while it is not zero.
-    pub fn loop_to(&mut self, register: u16, target: Step) -> Step {
-        assert_eq!(target.block as usize, self.current, "a loop stays in its block");
-        let step = self.op(code::LOOP, 0, 0, u64::from(target.index));
-        self.into_register(step, register);
-        step
-    }
 }
 
 #[cfg(test)]
 mod tests {
-    use vtick_abi::litmus::NO_HANDLER;
+    use vtick_abi::litmus::{NO_HANDLER, code, sysreg};
 
     use super::*;
     use crate::lines::Line;
@@ -363,6 +226,24 @@ mod tests {
         let (header, ops) = p.encode();
         let loop_op = ops.iter().find(|op| op.code == code::LOOP).unwrap();
         assert_eq!(loop_op.extra, u64::from(header.entry[1]) + 1);
+    }
+
+    #[test]
+    fn a_condition_skips_what_was_written_under_it_wherever_its_block_is_placed() {
+        let mut p = Program::new(1_000_000);
+        p.note(7);
+        p.on_vcpu(1, |p| {
+            p.when(2, 5, |p| {
+                p.note(1);
+                p.note(2);
+            });
+            p.note(3);
+        });
+        let (header, ops) = p.encode();
+        let branch = ops.iter().find(|op| op.code == code::UNLESS).unwrap();
+        assert_eq!((branch.what, branch.value), (2, 5));
+        assert_eq!(ops[branch.extra as usize].value, 3);
+        assert_eq!(branch.extra, u64::from(header.entry[1]) + 3);
     }
 
     #[test]

@@ -35,10 +35,14 @@ impl Program {
             code::STORE => format!("MMIO write {} at {:#x} := {value}", op.what, op.extra),
             code::HVC => format!("HVC x0 = {value}, x1 = {:#x}", op.extra),
             code::ACTION => format!("host: {}", self.actions[op.extra as usize]),
-            code::SIGNAL => format!("signal flag {}", op.what),
+            code::SIGNAL if value == Value::Is(0) => format!("signal flag {}", op.what),
+            code::SIGNAL => format!("signal flag {} + {value}", op.what),
             code::AWAIT => format!("spin until flag {} is {}, or {value}", op.what, op.extra),
             code::LOOP => format!("loop over r{}", op.reg),
             code::BARRIER => "barrier".to_owned(),
+            code::UNLESS => format!("if r{} is {value}, what comes before operation {} here:", op.what, op.extra),
+            code::FIELD => format!("bits {} to {} of {value}", op.extra + u64::from(op.what) - 1, op.extra),
+            code::DOZE => format!("WFI, and take interrupts, until flag {} is {}", op.what, op.extra),
             unknown => format!("operation code {unknown}"),
         };
         match op.reg {

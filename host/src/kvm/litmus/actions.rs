@@ -10,9 +10,10 @@ use vmm_sys_util::ioctl_iow_nr;
 use super::super::clock::{self, counter};
 use super::super::vcpu::Vcpu;
 use super::super::{Context, Error, affinity, log, registers};
-use super::{Chore, Run, lock};
+use super::{Chore, Run};
 use crate::contract::fault::Fault;
 use crate::contract::{Action, Event, TimerRegister, Value};
+use crate::controller::lock;
 use crate::exit::Exit;
 
 /// struct kvm_arm_counter_offset ([KVM-API/4.136]).
@@ -31,11 +32,12 @@ impl Run {
     /// Does action `action` on behalf of `vcpu`'s thread.
     pub(super) fn act(&self, index: usize, vcpu: &mut Vcpu, action: usize, events: &mut Vec<Event>) {
         let result = match self.actions[action] {
-            Action::LineAfter { ticks, .. } | Action::SignalAfter { ticks, .. } => {
+            Action::LineAfter { ticks, .. } | Action::SignalAfter { ticks, .. } | Action::SpiAfter { ticks, .. } => {
                 // The helper ends with the run, not before it.
                 let _ = self.helper.send(Chore { at: counter() + ticks, action });
                 return;
             }
+            Action::Spi { intid, level } => self.spi(Some(index), intid, level, events).map(|()| 0),
             now => self.act_now(index, vcpu, now),
         };
         events.push(Event::Action { at: counter(), action, result: result.unwrap_or_else(|e| minus_errno(&e)) });
@@ -45,7 +47,11 @@ impl Run {
         let fault = self.fault.as_ref().map(lock);
         let injected = fault.as_ref().map(|fault| fault.fault());
         match action {
-            Action::LineAfter { .. } | Action::SignalAfter { .. } => unreachable!("these are for the helper"),
+            Action::LineAfter { .. } | Action::SignalAfter { .. } | Action::SpiAfter { .. } => {
+                unreachable!("these are for the helper")
+            }
+            Action::Spi { .. } => unreachable!("it may drive lines: done by the caller, which notes them"),
+            Action::MoveToFreshVm => unreachable!("the vCPU's thread leaves instead"),
             Action::Line { vcpu, line, level } => {
                 drop(fault);
                 self.line(vcpu, line, level, false)?;

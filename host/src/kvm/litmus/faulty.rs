@@ -1,12 +1,15 @@
-//! KVM as the runner of litmus programs sees it: as it is, or through a faulty kernel ([`crate::contract::fault`]).
+//! KVM and the GIC as the runner of litmus programs sees them: as they are, or through a faulty layer
+//! ([`crate::contract::fault`]).
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::vcpu::Vcpu;
 use super::super::{Context, Error, guest, registers};
-use super::{Placement, Run, lock};
+use super::{Placement, Run};
+use crate::contract::Event;
 use crate::contract::fault::{Fault, Inside, LineCalls, Passed};
+use crate::controller::{Access, lock};
 use crate::exit::Exit;
 use crate::lines::{Levels, Line};
 
@@ -71,6 +74,46 @@ impl Run {
         Ok(())
     }
 
+    /// [`Controller::update`]: what a return of KVM_RUN means to the GIC.
+    pub(super) fn update(
+        &self,
+        index: usize,
+        seen: &mut Levels,
+        levels: Levels,
+        access: Option<Access>,
+    ) -> Result<(u64, u8), Error> {
+        let (Some(fault), Some(asked)) = (&self.fault, access) else {
+            return Ok(self.controller.update(index, seen, levels, access));
+        };
+        let passed = lock(fault).access(asked);
+        let (answer, mut changed) = self.controller.update(index, seen, levels, passed);
+        let fault = lock(fault);
+        if let Some(harm) = fault.harm(asked) {
+            let mut state = self.controller.save();
+            harm(&mut state, index);
+            changed |= self.controller.restore(&state).map_err(std::io::Error::other).call("harming the GIC")?;
+        }
+        Ok((fault.answer(asked, answer), changed))
+    }
+
+    /// A device drives the input of an SPI. `own`: the vCPU whose thread this is.
+    pub(super) fn spi(
+        &self,
+        own: Option<usize>,
+        intid: u32,
+        level: bool,
+        events: &mut Vec<Event>,
+    ) -> Result<(), Error> {
+        let arrives = self.fault.as_ref().is_none_or(|fault| lock(fault).spi_arrives());
+        let changed = if arrives { self.controller.set_spi(intid, level) } else { 0 };
+        self.settle(own, changed, events)
+    }
+
+    /// How often the runner calls KVM_IRQ_LINE for a line that moves.
+    pub(super) fn line_calls(&self) -> usize {
+        if self.injected() == Some(Fault::LineDrivenTwice) { 2 } else { 1 }
+    }
+
     fn inside(&self, vcpu: &Vcpu) -> Result<Inside, Error> {
         let last = guest::last_instruction(&self.vm, vcpu)?;
         Ok(Inside {
@@ -107,7 +150,7 @@ pub(super) fn spawn_kicker(run: &Arc<Run>) -> Result<(), Error> {
     }
     let run = Arc::downgrade(run);
     let body = move || {
-        super::prefer_this_thread();
+        super::helper::prefer_this_thread();
         while let Some(run) = run.upgrade() {
             run.kicks.iter().for_each(super::Kick::signal);
             drop(run);

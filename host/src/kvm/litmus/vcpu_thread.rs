@@ -1,0 +1,164 @@
+//! A vCPU's thread: enters the guest again and again, and does what each return asks for.
+
+use std::sync::atomic::Ordering;
+
+use vtick_abi::layout::{MAILBOX_BASE, records_base};
+use vtick_abi::litmus::{MAX_RECORDS, Record};
+use vtick_abi::mailbox;
+
+use super::super::clock::counter;
+use super::super::vcpu::Vcpu;
+use super::super::{Error, affinity, guest, log, registers};
+use super::machine::SavedVcpu;
+use super::{Left, Outcome, Placement, Run};
+use crate::contract::{Action, Ending, Event, GuestRecord, Return};
+use crate::controller::Access;
+use crate::exit::Exit;
+use crate::lines::Levels;
+
+impl Run {
+    /// Runs vCPU `index`; the GIC knows of the levels `seen`.
+    pub(super) fn vcpu_thread(&self, index: usize, mut vcpu: Vcpu, seen: Levels) -> Outcome {
+        // Room for what programs leave, so that nothing is allocated between exits.
+        let mut events = Vec::with_capacity(4096);
+        let left = self
+            .run_vcpu(index, &mut vcpu, seen, &mut events)
+            .unwrap_or_else(|error| Left::Ended(Ending::Panic { message: format!("host: {error}") }));
+        Outcome { vcpu: index, events, left }
+    }
+
+    /// Enters the guest again and again, until it ends, moves or is stopped.
+    fn run_vcpu(
+        &self,
+        index: usize,
+        vcpu: &mut Vcpu,
+        mut seen: Levels,
+        events: &mut Vec<Event>,
+    ) -> Result<Left, Error> {
+        if self.placement != Placement::Anywhere
+            && let Some(&cpu) = affinity::allowed().first()
+        {
+            affinity::pin(cpu)?;
+        }
+        // A GIC that was restored may have its lines up from the start.
+        self.settle(Some(index), 1 << index, events)?;
+        let mut reported = seen;
+        loop {
+            let entered = counter();
+            let (exit, levels) = self.enter(index, vcpu)?;
+            let returned = counter();
+            vcpu.set_immediate_exit(false);
+            if exit == Exit::Interrupted && self.kicks[index].must_stop() {
+                return Ok(Left::Ended(Ending::Stopped(guest::stopped(&self.vm, vcpu, reported)?)));
+            }
+            reported = levels;
+            let pc = if self.notes_pc { Some(vcpu.register(registers::PC)?) } else { None };
+            let seen_now = Return { vcpu: index, entered, returned, exit, levels, pc };
+            if self.aloud {
+                // As an error (<3>), which even a quiet console shows. Where it may not be said nothing is lost but last words.
+                let _ = log::say(&format!("<3>vtick: at {returned}: vCPU {index} {seen_now}"));
+            }
+            events.push(Event::Return(seen_now));
+
+            let access = match exit {
+                Exit::MmioRead { address, len } => Access::at(address, len, None),
+                Exit::MmioWrite { address, len, value } => Access::at(address, len, Some(value)),
+                _ => None,
+            };
+            let (answer, changed) = self.update(index, &mut seen, levels, access)?;
+            self.settle(Some(index), changed, events)?;
+            match exit {
+                Exit::Interrupted => {}
+                Exit::SystemEvent { .. } if self.powers_off => return Ok(Left::Ended(Ending::Done)),
+                Exit::MmioWrite { value, .. } if self.moves(exit) => {
+                    events.push(Event::Action { at: counter(), action: value as usize, result: 0 });
+                    let registers = vcpu.save()?;
+                    return Ok(Left::Moving(SavedVcpu { registers, seen }));
+                }
+                Exit::MmioRead { .. } if access.is_some() => vcpu.answer(answer),
+                Exit::MmioWrite { .. } if access.is_some() => {}
+                _ => {
+                    if let Some(ending) = self.mailbox(index, vcpu, exit, events)? {
+                        return Ok(Left::Ended(ending));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Brings the lines of `cpus` (a bit each) to where they belong, and notes each call. `own`: the vCPU whose thread
+    /// this is.
+    pub(super) fn settle(&self, own: Option<usize>, cpus: u8, events: &mut Vec<Event>) -> Result<(), Error> {
+        self.controller.settle(cpus, |target, line, level| {
+            for _ in 0..self.line_calls() {
+                self.line(target, line, level, own != Some(target))?;
+                events.push(Event::Line { at: counter(), vcpu: target, line, level });
+            }
+            Ok::<(), Error>(())
+        })
+    }
+
+    /// Whether this exit asks for [`Action::MoveToFreshVm`].
+    fn moves(&self, exit: Exit) -> bool {
+        match exit {
+            Exit::MmioWrite { address, value, .. } if address == MAILBOX_BASE + mailbox::ACTION => {
+                self.actions.get(value as usize) == Some(&Action::MoveToFreshVm)
+            }
+            _ => false,
+        }
+    }
+
+    /// An exit that is for the mailbox. `Some`: it was the last.
+    fn mailbox(
+        &self,
+        index: usize,
+        vcpu: &mut Vcpu,
+        exit: Exit,
+        events: &mut Vec<Event>,
+    ) -> Result<Option<Ending>, Error> {
+        let register = exit.address().and_then(|a| a.checked_sub(MAILBOX_BASE));
+        match (register, exit) {
+            (Some(mailbox::COMMAND), Exit::MmioRead { .. }) => vcpu.answer(mailbox::COMMAND_LITMUS),
+            (Some(mailbox::SCRATCH), Exit::MmioRead { .. }) => vcpu.answer(mailbox::SCRATCH_VALUE),
+            (Some(mailbox::SINK), Exit::MmioWrite { .. }) => {}
+            (Some(mailbox::HELLO), Exit::MmioWrite { value: mailbox::HELLO_MAGIC, .. }) => {}
+            (Some(mailbox::OFFSET), Exit::MmioWrite { value, .. }) => {
+                self.offset.store(self.counter_offset.get().copied().unwrap_or(value), Ordering::Release);
+            }
+            (Some(mailbox::ACTION), Exit::MmioWrite { value, .. }) if (value as usize) < self.actions.len() => {
+                self.act(index, vcpu, value as usize, events);
+            }
+            (Some(mailbox::DONE), Exit::MmioWrite { .. }) => return Ok(Some(Ending::Done)),
+            (Some(mailbox::EXCEPTION), Exit::MmioWrite { value, .. }) => {
+                return Ok(Some(guest::exception(&self.vm, value)?));
+            }
+            (Some(mailbox::PANIC), Exit::MmioWrite { value, .. }) => {
+                return Ok(Some(guest::panic(&self.vm, value)?));
+            }
+            _ => return Ok(Some(Ending::Failed { exit, pc: self.vm.symbolize(vcpu.pc()) })),
+        }
+        Ok(None)
+    }
+
+    /// What the guest noted on one vCPU: every record up to the first slot that was never written.
+    pub(super) fn guest_events(&self, vcpu: usize, offset: u64) -> Result<Vec<Event>, Error> {
+        let mut events = Vec::new();
+        for slot in 0..MAX_RECORDS {
+            // SAFETY: `Record` is plain integers.
+            let record: Record =
+                unsafe { self.vm.read_record(records_base(vcpu) + (slot * size_of::<Record>()) as u64) }?;
+            if record.after == 0 {
+                break;
+            }
+            events.push(Event::Guest(GuestRecord {
+                vcpu,
+                op: record.op,
+                kind: record.kind,
+                before: record.before.wrapping_add(offset),
+                after: record.after.wrapping_add(offset),
+                value: record.value,
+            }));
+        }
+        Ok(events)
+    }
+}
