@@ -1,14 +1,16 @@
 //! `vtick boot`.
 
+use std::fs::File;
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 
 use super::Done;
 use crate::kvm::Kvm;
-use crate::machine::{Setup, SetupError};
+use crate::machine::{Console, Disk, Setup, SetupError};
 use crate::trace::{Tape, chrome};
 
 /// RAM comes in units of this: kernels are placed by it.
@@ -18,14 +20,27 @@ const UNIT: u64 = 2 << 20;
 pub(super) struct BootArgs {
     /// What to boot: an arm64 Linux Image, an ELF file or a flat binary, which goes 512 KiB into RAM. It starts with the
     /// address of the device tree in x0.
-    #[arg(long, value_name = "FILE")]
-    kernel: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "firmware")]
+    kernel: Option<PathBuf>,
     /// The kernel's first file system.
     #[arg(long, value_name = "FILE")]
     initrd: Option<PathBuf>,
-    /// The kernel's command line.
-    #[arg(long, value_name = "TEXT", default_value = "console=ttyAMA0", allow_hyphen_values = true)]
-    append: String,
+    /// The kernel's command line [default: the console].
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    append: Option<String>,
+    /// Firmware that runs first, such as QEMU_EFI.fd. It boots the kernel, if there is one, which has to be an EFI
+    /// application.
+    #[arg(long, value_name = "FILE")]
+    firmware: Option<PathBuf>,
+    /// The firmware's variables: flash whose contents are this file's, and stay in it. Without it, they are forgotten.
+    #[arg(long, value_name = "FILE", requires = "firmware")]
+    vars: Option<PathBuf>,
+    /// A virtio disk: a file, and ",ro" behind it if the guest is not to write it. The first is /dev/vda.
+    #[arg(long, value_name = "FILE[,ro]")]
+    disk: Vec<String>,
+    /// The console that is typed on: the PL011 (ttyAMA0) or, beside it, a virtio console (hvc0).
+    #[arg(long, value_name = "CONSOLE", default_value = "uart")]
+    console: Console,
     /// vCPUs.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=8))]
     cpus: u8,
@@ -66,14 +81,9 @@ fn size(text: &str) -> Result<u64, String> {
 
 pub(super) fn run(args: &BootArgs) -> anyhow::Result<Done> {
     let setup = setup(args)?;
-    setup.plan().map_err(|error| match error {
-        SetupError::Kernel(why) => anyhow::anyhow!("--kernel {}: {why}", args.kernel.display()),
-        SetupError::Initrd(why) => {
-            anyhow::anyhow!("--initrd {}: {why}", args.initrd.as_deref().unwrap_or(Path::new("")).display())
-        }
-    })?;
+    setup.plan().map_err(|error| of_option(args, error))?;
     // Before the work, so that a bad path costs nothing.
-    let trace = args.trace.as_ref().map(|path| (path, std::fs::File::create(path)));
+    let trace = args.trace.as_ref().map(|path| (path, File::create(path)));
     let trace = match trace {
         Some((path, Err(error))) => bail!("--trace {}: {error}", path.display()),
         Some((path, Ok(file))) => Some((path, file)),
@@ -95,20 +105,53 @@ pub(super) fn run(args: &BootArgs) -> anyhow::Result<Done> {
     Ok(Done::Ran(booted.ended.is_clean()))
 }
 
+/// What is wrong, said of the option that it is wrong with.
+fn of_option(args: &BootArgs, error: SetupError) -> anyhow::Error {
+    let name = |option: &str, path: Option<&Path>, why: &dyn std::fmt::Display| {
+        anyhow::anyhow!("{option} {}: {why}", path.unwrap_or(Path::new("")).display())
+    };
+    match error {
+        SetupError::Kernel(why) => name("--kernel", args.kernel.as_deref(), &why),
+        SetupError::Initrd(why) => name("--initrd", args.initrd.as_deref(), &why),
+        SetupError::Firmware(why) => name("--firmware", args.firmware.as_deref(), &why),
+        SetupError::Variables(why) => name("--vars", args.vars.as_deref(), &why),
+        SetupError::Disk(index, why) => name("--disk", args.disk.get(index).map(Path::new), &why),
+        SetupError::Nothing => error.into(),
+    }
+}
+
 fn setup(args: &BootArgs) -> anyhow::Result<Setup> {
-    let read = |option: &str, path: &Path| {
-        std::fs::read(path).map_err(|error| anyhow::anyhow!("{option} {}: {error}", path.display()))
+    let read = |option: &str, path: &Option<PathBuf>| match path {
+        Some(path) => match std::fs::read(path) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) => bail!("{option} {}: {error}", path.display()),
+        },
+        None => Ok(None),
     };
     Ok(Setup {
         cpus: args.cpus.into(),
         memory: args.memory,
         kernel: read("--kernel", &args.kernel)?,
-        initrd: args.initrd.as_ref().map(|path| read("--initrd", path)).transpose()?,
-        bootargs: args.append.clone(),
+        initrd: read("--initrd", &args.initrd)?,
+        bootargs: args.append.clone().unwrap_or_else(|| args.console.bootargs().to_owned()),
+        firmware: read("--firmware", &args.firmware)?,
+        variables: args.vars.as_ref().map(|path| open("--vars", path, false)).transpose()?,
+        disks: args.disk.iter().map(|disk| self::disk(disk)).collect::<Result<_, _>>()?,
+        console: args.console,
         timeout: args.timeout.map(Duration::from_secs),
         mark: args.mark.clone(),
         tape: if args.trace.is_some() { Tape::USUAL } else { 0 },
     })
+}
+
+fn open(option: &str, path: &Path, read_only: bool) -> anyhow::Result<Arc<File>> {
+    let file = File::options().read(true).write(!read_only).open(path);
+    file.map(Arc::new).map_err(|error| anyhow::anyhow!("{option} {}: {error}", path.display()))
+}
+
+fn disk(argument: &str) -> anyhow::Result<Disk> {
+    let (path, read_only) = argument.strip_suffix(",ro").map_or((argument, false), |path| (path, true));
+    Ok(Disk { file: open("--disk", Path::new(path), read_only)?, read_only })
 }
 
 #[cfg(test)]

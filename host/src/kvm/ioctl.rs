@@ -9,6 +9,9 @@ pub(super) const KVM_RUN: u64 = 0xae80;
 /// KVM_IRQ_LINE: `_IOW(KVMIO, 0x61, struct kvm_irq_level)`, which is 8 bytes.
 pub(super) const KVM_IRQ_LINE: u64 = 0x4008_ae61;
 
+/// KVM_SET_USER_MEMORY_REGION: `_IOW(KVMIO, 0x46, struct kvm_userspace_memory_region)`, which is 32 bytes.
+pub(super) const KVM_SET_USER_MEMORY_REGION: u64 = 0x4020_ae46;
+
 /// ioctl(2). Returns what the kernel does: a negative errno on failure.
 ///
 /// # Safety

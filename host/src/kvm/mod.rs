@@ -15,6 +15,7 @@ mod litmus;
 mod log;
 mod measure;
 mod registers;
+mod slot;
 mod vcpu;
 mod vgic;
 mod vm;

@@ -83,6 +83,11 @@ impl Bus {
         self.devices.iter().any(|(other, _)| *other == window)
     }
 
+    /// The window that begins at a guest physical address.
+    pub fn at(&self, base: u64) -> Option<Window> {
+        self.devices.iter().map(|(window, _)| *window).find(|window| window.base == base)
+    }
+
     /// The device that answers all `len` bytes at a guest physical address, and the offset in its window.
     #[inline]
     pub fn find(&self, address: u64, len: u8) -> Option<(&Port, u64)> {

@@ -32,8 +32,6 @@ pub struct Hardware<'a> {
     pub bootargs: &'a str,
     /// Where the initrd is.
     pub initrd: Option<Range<u64>>,
-    /// Whether there is flash.
-    pub flash: bool,
 }
 
 /// The device tree of a machine with these devices.
@@ -48,7 +46,7 @@ pub fn device_tree(hardware: &Hardware<'_>, bus: &Bus) -> Result<Vec<u8>, Error>
     chosen(&mut fdt, hardware)?;
     processors(&mut fdt, hardware)?;
     interrupts(&mut fdt, hardware)?;
-    devices(&mut fdt, hardware, bus)?;
+    devices(&mut fdt, bus)?;
     fdt.end_node(root)?;
     fdt.finish()
 }
@@ -107,7 +105,7 @@ fn interrupts(fdt: &mut FdtWriter, hardware: &Hardware<'_>) -> Result<(), Error>
     fdt.end_node(timer)
 }
 
-fn devices(fdt: &mut FdtWriter, hardware: &Hardware<'_>, bus: &Bus) -> Result<(), Error> {
+fn devices(fdt: &mut FdtWriter, bus: &Bus) -> Result<(), Error> {
     let clock = fdt.begin_node("apb-pclk")?;
     fdt.property_string("compatible", "fixed-clock")?;
     fdt.property_u32("#clock-cells", 0)?;
@@ -121,13 +119,13 @@ fn devices(fdt: &mut FdtWriter, hardware: &Hardware<'_>, bus: &Bus) -> Result<()
     if bus.has(map::RTC) {
         primecell(fdt, "pl031", map::RTC, &["apb_pclk"])?;
     }
-    if hardware.flash {
-        let [code, variables] = map::FLASH;
-        let flash = fdt.begin_node(&format!("flash@{:x}", code.base))?;
+    // The firmware's own bank is read-only memory, which is no flash.
+    if let Some(flash) = bus.at(map::FLASH[1].base) {
+        let node = fdt.begin_node(&format!("flash@{:x}", flash.base))?;
         fdt.property_string("compatible", "cfi-flash")?;
-        fdt.property_array_u64("reg", &[code.base, code.size, variables.base, variables.size])?;
+        fdt.property_array_u64("reg", &[flash.base, flash.size])?;
         fdt.property_u32("bank-width", 4)?;
-        fdt.end_node(flash)?;
+        fdt.end_node(node)?;
     }
     if bus.has(map::FW_CFG) {
         let fw_cfg = fdt.begin_node(&format!("fw-cfg@{:x}", map::FW_CFG.base))?;
@@ -179,15 +177,15 @@ mod tests {
         }
     }
 
-    /// The tree of a machine with two vCPUs, a UART and one virtio transport.
-    fn tree(flash: bool) -> Vec<u8> {
+    /// The tree of a machine with two vCPUs, a UART and one virtio transport, and perhaps flash.
+    fn tree(flash: Option<Window>) -> Vec<u8> {
         let mut bus = Bus::default();
-        for window in [map::UART, map::virtio(2)] {
+        for window in [map::UART, map::virtio(2)].into_iter().chain(flash) {
             bus.attach(window, Port::new(window, Nothing));
         }
         let ram = 0x4000_0000..0x4800_0000;
         let initrd = Some(0x4200_0000..0x4200_1000);
-        device_tree(&Hardware { cpus: 2, ram, bootargs: "console=ttyAMA0", initrd, flash }, &bus).unwrap()
+        device_tree(&Hardware { cpus: 2, ram, bootargs: "console=ttyAMA0", initrd }, &bus).unwrap()
     }
 
     fn cells(tree: &[u8], node: &str, property: &str) -> Vec<u32> {
@@ -199,7 +197,7 @@ mod tests {
 
     #[test]
     fn it_says_where_memory_initrd_and_interrupt_controller_are() {
-        let tree = tree(false);
+        let tree = tree(None);
         assert_eq!(cells(&tree, "/memory@40000000", "reg"), [0, 0x4000_0000, 0, 0x800_0000]);
         assert_eq!(cells(&tree, "/chosen", "linux,initrd-start"), [0, 0x4200_0000]);
         assert_eq!(cells(&tree, "/chosen", "linux,initrd-end"), [0, 0x4200_1000]);
@@ -209,12 +207,12 @@ mod tests {
     #[test]
     fn the_timers_are_ppis_of_every_cpu_and_active_high() {
         let due: Vec<u32> = [13, 14, 11, 10].into_iter().flat_map(|ppi| [1, ppi, 0x304]).collect();
-        assert_eq!(cells(&tree(false), "/timer", "interrupts"), due);
+        assert_eq!(cells(&tree(None), "/timer", "interrupts"), due);
     }
 
     #[test]
     fn every_cpu_and_every_device_that_exists_has_a_node_and_no_other() {
-        let tree = tree(false);
+        let tree = tree(None);
         let fdt = Fdt::new(&tree).unwrap();
         for (node, due) in [
             ("/cpus/cpu@0", true),
@@ -225,7 +223,7 @@ mod tests {
             ("/virtio_mmio@a000400", true),
             ("/virtio_mmio@a000000", false),
             ("/fw-cfg@9020000", false),
-            ("/flash@0", false),
+            ("/flash@4000000", false),
         ] {
             assert_eq!(fdt.find_node(node).is_some(), due, "{node}");
         }
@@ -234,12 +232,13 @@ mod tests {
     }
 
     #[test]
-    fn flash_is_two_banks() {
-        assert_eq!(cells(&tree(true), "/flash@0", "reg"), [0, 0, 0, 0x400_0000, 0, 0x400_0000, 0, 0x400_0000]);
+    fn flash_is_as_large_as_it_is() {
+        let flash = Window { size: 0x10_0000, ..map::FLASH[1] };
+        assert_eq!(cells(&tree(Some(flash)), "/flash@4000000", "reg"), [0, 0x400_0000, 0, 0x10_0000]);
     }
 
     #[test]
     fn the_same_machine_has_the_same_tree() {
-        assert_eq!(tree(true), tree(true));
+        assert_eq!(tree(None), tree(None));
     }
 }

@@ -24,5 +24,5 @@ pub use ledger::{Account, Ledger};
 pub use pl011::Pl011;
 pub use rom::{Rom, RomError};
 pub use rtc::Pl031;
-pub use setup::{Setup, SetupError};
+pub use setup::{Console, Disk, Plan, Setup, SetupError};
 pub use step::{Books, Flow, Machine};

@@ -1,11 +1,23 @@
 //! What is to be booted, and on how much of a machine: all that can be checked before there is one.
 
+use std::fs::File;
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
 
+use vm_memory::GuestMemoryMmap;
 use vtick_abi::layout::RAM_BASE;
 
-use crate::payload::{Kernel, PayloadError, Placed};
+use super::flash::{Flash, FlashError};
+use super::fw_cfg::FwCfg;
+use super::virtio::Block;
+use super::{Rom, RomError, map};
+use crate::payload::{Kernel, PayloadError, Piece};
+
+/// Bytes of flash for the variables of firmware that is given none: it uses 768 KiB.
+const VARIABLES: u64 = 1 << 20;
+/// What every EFI application begins with: the header of a DOS program.
+const EFI_APPLICATION: &[u8] = b"MZ";
 
 /// A guest to be booted.
 #[derive(Clone, Debug)]
@@ -14,12 +26,20 @@ pub struct Setup {
     pub cpus: usize,
     /// Bytes of RAM, a multiple of 2 MiB.
     pub memory: u64,
-    /// The file to boot.
-    pub kernel: Vec<u8>,
+    /// The file to boot: from its entry, or by the firmware.
+    pub kernel: Option<Vec<u8>>,
     /// The file with its first file system.
     pub initrd: Option<Vec<u8>>,
     /// The kernel's command line.
     pub bootargs: String,
+    /// What runs first, at address 0.
+    pub firmware: Option<Vec<u8>>,
+    /// The flash with the firmware's variables, open for reading and writing.
+    pub variables: Option<Arc<File>>,
+    /// Its disks.
+    pub disks: Vec<Disk>,
+    /// Which console is typed on.
+    pub console: Console,
     /// The longest it may run.
     pub timeout: Option<Duration>,
     /// The text whose first line is to be marked in the account.
@@ -28,15 +48,72 @@ pub struct Setup {
     pub tape: usize,
 }
 
+/// A file that is a disk of the guest's.
+#[derive(Clone, Debug)]
+pub struct Disk {
+    /// Open for reading and, unless it is `read_only`, for writing.
+    pub file: Arc<File>,
+    /// The guest cannot write it.
+    pub read_only: bool,
+}
+
+/// Which console is typed on. What is printed on any shows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Console {
+    /// The PL011: ttyAMA0.
+    #[default]
+    Uart,
+    /// A virtio console beside it: hvc0.
+    Virtio,
+}
+
+impl Console {
+    /// What a kernel's command line calls it.
+    pub fn bootargs(self) -> &'static str {
+        match self {
+            Console::Uart => "console=ttyAMA0",
+            Console::Virtio => "console=hvc0",
+        }
+    }
+}
+
+/// What there is before the first vCPU runs.
+pub struct Plan<'a> {
+    /// Where the first vCPU starts, with the address of the device tree in x0 and the MMU off.
+    pub entry: u64,
+    /// What is loaded into RAM.
+    pub pieces: Vec<Piece<'a>>,
+    /// Guest physical address of the device tree.
+    pub fdt: u64,
+    /// Where the initrd goes, if that is not the firmware's business.
+    pub initrd: Option<Range<u64>>,
+    /// The firmware, and the flash for its variables.
+    pub firmware: Option<(Rom, Flash)>,
+    /// In the order given.
+    pub disks: Vec<Block>,
+}
+
 /// Which file cannot be booted, and why.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[derive(Debug, thiserror::Error)]
 pub enum SetupError {
+    /// There is nothing to boot.
+    #[error("there is nothing to boot: neither a kernel nor firmware")]
+    Nothing,
     /// The kernel.
     #[error("kernel: {0}")]
     Kernel(PayloadError),
     /// The initrd.
     #[error("initrd: {0}")]
     Initrd(PayloadError),
+    /// The firmware.
+    #[error("firmware: {0}")]
+    Firmware(RomError),
+    /// The file with its variables.
+    #[error("variables: {0}")]
+    Variables(FlashError),
+    /// A disk, counted from 0.
+    #[error("disk {0}: {1}")]
+    Disk(usize, std::io::Error),
 }
 
 impl Setup {
@@ -46,13 +123,121 @@ impl Setup {
     }
 
     /// What is loaded, and where everything goes.
-    pub fn plan(&self) -> Result<(Kernel<'_>, Placed), SetupError> {
-        let kernel = Kernel::parse(&self.kernel, self.ram()).map_err(SetupError::Kernel)?;
+    pub fn plan(&self) -> Result<Plan<'_>, SetupError> {
+        let plan = match (&self.firmware, &self.kernel) {
+            (Some(firmware), _) => self.plan_firmware(firmware)?,
+            (None, Some(kernel)) => self.plan_kernel(kernel)?,
+            (None, None) => return Err(SetupError::Nothing),
+        };
+        let disk = |(index, disk): (usize, &Disk)| {
+            Block::new(Arc::clone(&disk.file), disk.read_only).map_err(|error| SetupError::Disk(index, error))
+        };
+        Ok(Plan { disks: self.disks.iter().enumerate().map(disk).collect::<Result<_, _>>()?, ..plan })
+    }
+
+    fn plan_kernel<'a>(&self, kernel: &'a [u8]) -> Result<Plan<'a>, SetupError> {
+        let kernel = Kernel::parse(kernel, self.ram()).map_err(SetupError::Kernel)?;
         let initrd = self.initrd.as_ref().map(|initrd| initrd.len() as u64);
         let placed = kernel.place(self.ram(), initrd).map_err(|error| match error {
             PayloadError::Initrd { .. } => SetupError::Initrd(error),
             other => SetupError::Kernel(other),
         })?;
-        Ok((kernel, placed))
+        Ok(Plan {
+            entry: kernel.entry,
+            pieces: kernel.pieces,
+            fdt: placed.fdt,
+            initrd: placed.initrd,
+            firmware: None,
+            disks: Vec::new(),
+        })
+    }
+
+    /// Firmware looks for the device tree at the start of RAM, and for a kernel in fw_cfg.
+    fn plan_firmware(&self, firmware: &[u8]) -> Result<Plan<'static>, SetupError> {
+        if self.kernel.as_ref().is_some_and(|kernel| !kernel.starts_with(EFI_APPLICATION)) {
+            let why = "is no EFI application, and firmware boots nothing else; without --firmware it may do";
+            return Err(SetupError::Kernel(PayloadError::File(why.to_owned())));
+        }
+        let [code, variables] = map::FLASH;
+        let rom = Rom::new(code, firmware).map_err(SetupError::Firmware)?;
+        let flash = match &self.variables {
+            Some(file) => Flash::file(variables, Arc::clone(file)),
+            None => Flash::erased(variables, VARIABLES),
+        };
+        Ok(Plan {
+            entry: code.base,
+            pieces: Vec::new(),
+            fdt: self.ram().start,
+            initrd: None,
+            firmware: Some((rom, flash.map_err(SetupError::Variables)?)),
+            disks: Vec::new(),
+        })
+    }
+
+    /// What firmware is told of kernel and initrd.
+    pub fn fw_cfg(&self, memory: GuestMemoryMmap) -> FwCfg {
+        let mut fw_cfg = FwCfg::new(memory, self.cpus as u16);
+        if let Some(kernel) = &self.kernel {
+            fw_cfg.kernel(kernel.clone());
+            fw_cfg.command_line(&self.bootargs);
+        }
+        if let Some(initrd) = &self.initrd {
+            fw_cfg.initrd(initrd.clone());
+        }
+        fw_cfg
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn setup(kernel: Option<&[u8]>, firmware: Option<&[u8]>) -> Setup {
+        Setup {
+            cpus: 1,
+            memory: 64 << 20,
+            kernel: kernel.map(<[u8]>::to_vec),
+            initrd: Some(vec![7; 100]),
+            bootargs: "quiet".to_owned(),
+            firmware: firmware.map(<[u8]>::to_vec),
+            variables: None,
+            disks: Vec::new(),
+            console: Console::default(),
+            timeout: None,
+            mark: None,
+            tape: 0,
+        }
+    }
+
+    #[test]
+    fn firmware_starts_at_zero_with_the_device_tree_where_it_looks_for_it_and_loads_all_else_itself() {
+        let setup = setup(Some(b"MZ.."), Some(&[0x14; 64]));
+        let plan = setup.plan().unwrap();
+        assert_eq!((plan.entry, plan.fdt, plan.initrd.clone()), (0, RAM_BASE, None));
+        assert!(plan.pieces.is_empty() && plan.firmware.is_some());
+    }
+
+    #[test]
+    fn without_firmware_the_kernel_starts_at_its_entry() {
+        let setup = setup(Some(&[0; 4]), None);
+        let plan = setup.plan().unwrap();
+        assert_eq!((plan.entry, plan.pieces.len()), (RAM_BASE + 0x8_0000, 1));
+        assert!(plan.initrd.is_some() && plan.firmware.is_none());
+    }
+
+    #[test]
+    fn what_cannot_be_booted_is_named() {
+        let disk = Disk { file: Arc::new(File::open("/").unwrap()), read_only: true };
+        let bad = |setup: Setup| setup.plan().map(|_| ()).unwrap_err().to_string();
+        assert!(bad(setup(None, None)).starts_with("there is nothing to boot"));
+        assert!(bad(setup(Some(b"\x7fELF"), Some(&[1]))).starts_with("kernel: is no EFI application"));
+        assert!(bad(setup(None, Some(&[]))).starts_with("firmware: is 0 bytes"));
+        let variables = Arc::new(tempfile::tempfile().unwrap());
+        variables.set_len(12345).unwrap();
+        assert!(
+            bad(Setup { variables: Some(variables), ..setup(None, Some(&[1])) }).starts_with("variables: 12345 bytes")
+        );
+        let disks = vec![disk];
+        assert!(bad(Setup { disks, ..setup(Some(&[0; 4]), None) }).starts_with("disk 0: "));
     }
 }

@@ -1,5 +1,6 @@
 //! Boots a stock guest: loads it, runs a thread for each vCPU, and watches over them until one of them ends the run.
 
+mod devices;
 mod load;
 mod snapshot;
 mod vcpu;
@@ -14,7 +15,7 @@ use super::vcpu::Vcpu;
 use super::vm::Vm;
 use super::{Context, Error, clock};
 use crate::console::{Input, Output, Raw};
-use crate::machine::{Account, Books, Booted, Bus, Machine, Pl011, Pl031, Port, Setup, SetupError, map};
+use crate::machine::{Account, Books, Booted, Bus, Machine, Setup, SetupError};
 use crate::report::Unit;
 use crate::trace::{Source, Tape, Trace};
 use watch::Patience;
@@ -75,21 +76,20 @@ struct Brought {
 
 /// Boots what `setup` says, to its end.
 pub(super) fn boot(setup: &Setup) -> Result<Booted, BootError> {
-    let (kernel, placed) = setup.plan()?;
+    let mut plan = setup.plan()?;
     let started = clock::counter();
     let vm = Vm::with_ram(setup.memory)?;
     vm.prefer_huge_pages();
     let marked = Arc::new(AtomicU64::new(0));
     let output = Output::new(std::io::stdout(), setup.mark.as_deref()).call("starting a thread")?;
-    let uart = {
+    let mark = || {
         let marked = Arc::clone(&marked);
-        Port::new(map::UART, Pl011::new(output.printer(move || marked.store(clock::counter(), Ordering::Relaxed))))
+        output.printer(move || marked.store(clock::counter(), Ordering::Relaxed))
     };
     let mut bus = Bus::default();
-    bus.attach(map::UART, uart.clone());
-    bus.attach(map::RTC, Port::new(map::RTC, Pl031::new()));
-    load::load(&vm, setup, &kernel, &placed, &bus)?;
-    let vcpus = (0..setup.cpus).map(|index| vm.stock_vcpu(index, kernel.entry, placed.fdt));
+    let typed = devices::attach(&mut bus, &vm, setup, &mut plan, mark)?;
+    load::load(&vm, setup, &plan, &bus)?;
+    let vcpus = (0..setup.cpus).map(|index| vm.stock_vcpu(index, plan.entry, plan.fdt));
     let (vcpus, kicks): (Vec<Vcpu>, Vec<Kick>) = vcpus.collect::<Result<Vec<_>, _>>()?.into_iter().unzip();
     let run = Arc::new(Run {
         vm,
@@ -104,7 +104,7 @@ pub(super) fn boot(setup: &Setup) -> Result<Booted, BootError> {
 
     let (sender, messages) = mpsc::channel();
     let raw = Raw::enter().call("the terminal")?;
-    let input = start_input(&run, raw.is_some(), uart, sender.clone())?;
+    let input = start_input(&run, raw.is_some(), typed, sender.clone())?;
     let to_start = clock::counter() - started;
     let threads = start(&run, vcpus, setup.tape, &sender)?;
     let (ended, brought) = watch::watch(&run, setup.timeout, &messages, &threads)?;
@@ -164,15 +164,15 @@ fn start(
 }
 
 /// The thread that gives the guest what is typed.
-fn start_input<S: FnMut(u8) + Send + 'static>(
+fn start_input(
     run: &Arc<Run>,
     terminal: bool,
-    uart: Arc<Port<Pl011<S>>>,
+    mut typed: devices::Typed,
     sender: mpsc::Sender<Message>,
 ) -> Result<Input, Error> {
     let run = Arc::clone(run);
     let deliver = move |bytes: &[u8]| {
-        let (taken, moved) = uart.with(&run.machine.controller, |uart| uart.receive(bytes));
+        let (taken, moved) = typed(&run.machine.controller, bytes);
         let settled = run.machine.controller.settle(moved.cpus, |target, line, level| {
             run.other_lines.fetch_add(1, Ordering::Relaxed);
             run.vm.irq_line(target, line, level)

@@ -98,7 +98,7 @@ pub type Map = Box<dyn FnMut(bool) + Send>;
 pub enum FlashError {
     /// The contents have a size that no bank has.
     #[error(
-        "{bytes} bytes for a bank of flash of at most {most}: its size is a power of two from {BLOCK}, so pad the file with `truncate -s`"
+        "{bytes} bytes; the size of a bank of flash is a power of two from {BLOCK} to {most}: pad the file with `truncate -s`"
     )]
     Size {
         /// What was given.
@@ -122,9 +122,9 @@ impl Flash {
     }
 
     /// A bank whose contents are those of a file open for reading and writing: what the guest writes stays in the file.
-    pub fn file(window: Window, file: File) -> Result<Flash, FlashError> {
+    pub fn file(window: Window, file: Arc<File>) -> Result<Flash, FlashError> {
         let size = file.metadata().map_err(FlashError::Memory)?.len();
-        Flash::new(window, size, Some(FileOffset::from_arc(Arc::new(file), 0)))
+        Flash::new(window, size, Some(FileOffset::from_arc(file, 0)))
     }
 
     fn new(window: Window, size: u64, file: Option<FileOffset>) -> Result<Flash, FlashError> {
@@ -159,9 +159,9 @@ impl Flash {
         self.map = map;
     }
 
-    /// Size in bytes.
-    pub fn size(&self) -> u64 {
-        self.size
+    /// Where it is.
+    pub fn window(&self) -> Window {
+        Window { base: self.base, size: self.size, spi: None }
     }
 
     /// Writes the contents as they are, past commands and locks. What lies behind the end is left out.

@@ -146,7 +146,7 @@ fn each_chip_answers_the_query_with_its_size_and_geometry() {
 fn what_is_written_stays_in_the_file() {
     let file = tempfile::tempfile().unwrap();
     file.set_len(BLOCK).unwrap();
-    let mut flash = Flash::file(FLASH[1], file.try_clone().unwrap()).unwrap();
+    let mut flash = Flash::file(FLASH[1], Arc::new(file.try_clone().unwrap())).unwrap();
     commands(&mut flash, 0, &[command::ERASE, command::CONFIRM]);
     program(&mut flash, 8, 0x1122_3344);
     let mut bytes = [0; 4];

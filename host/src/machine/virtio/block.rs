@@ -4,6 +4,7 @@
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::unix::fs::FileExt;
+use std::sync::Arc;
 
 use virtio_bindings::virtio_blk::{
     VIRTIO_BLK_F_FLUSH, VIRTIO_BLK_F_RO, VIRTIO_BLK_F_SEG_MAX, VIRTIO_BLK_ID_BYTES, VIRTIO_BLK_S_IOERR,
@@ -24,7 +25,7 @@ const CHUNK: usize = 64 << 10;
 
 /// A disk.
 pub struct Block {
-    file: File,
+    file: Arc<File>,
     sectors: u64,
     read_only: bool,
     config: [u8; 16],
@@ -35,10 +36,13 @@ impl Block {
     /// does not fill a sector at its end is left out.
     ///
     /// # Errors
-    /// The file has no size.
-    pub fn new(mut file: File, read_only: bool) -> io::Result<Block> {
+    /// It is a directory, or has no size.
+    pub fn new(file: Arc<File>, read_only: bool) -> io::Result<Block> {
+        if file.metadata()?.is_dir() {
+            return Err(io::ErrorKind::IsADirectory.into());
+        }
         // Not what its metadata says: that of a block device says nothing.
-        let sectors = io::Seek::seek(&mut file, io::SeekFrom::End(0))? / SECTOR;
+        let sectors = io::Seek::seek(&mut &*file, io::SeekFrom::End(0))? / SECTOR;
         // capacity, size_max, seg_max.
         let mut config = [0; 16];
         config[..8].copy_from_slice(&sectors.to_le_bytes());
@@ -149,7 +153,7 @@ mod tests {
             file.write_all_at(&[sector; SECTOR as usize], u64::from(sector) * SECTOR).unwrap();
         }
         file.write_all_at(&[0xff; 100], 8 * SECTOR).unwrap();
-        let mut driver = Driver::new(Block::new(file.try_clone().unwrap(), read_only).unwrap());
+        let mut driver = Driver::new(Block::new(Arc::new(file.try_clone().unwrap()), read_only).unwrap());
         driver.start();
         (file, driver)
     }

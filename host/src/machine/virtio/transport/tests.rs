@@ -7,7 +7,7 @@ use virtio_bindings::bindings::virtio_config::VIRTIO_CONFIG_S_DRIVER;
 fn block() -> Driver<Block> {
     let file = tempfile::tempfile().unwrap();
     file.set_len(4096).unwrap();
-    Driver::new(Block::new(file, false).unwrap())
+    Driver::new(Block::new(file.into(), false).unwrap())
 }
 
 #[test]
