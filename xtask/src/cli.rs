@@ -41,7 +41,8 @@ Options of boot, which are the guest's; all others of `vtick boot` are handed on
   --kernel KERNEL    debian:VERSION, debian:SUITE or a file: Image, ELF or flat [the host's, if there is no firmware]
   --initrd FILE      its initramfs, or `demo` [demo with a kernel of Debian's, unless there is a disk]
   --firmware FILE    what it starts with, or `debian` for QEMU_EFI.fd of Debian's package qemu-efi-aarch64
-  --disk FILE        a disk; what the guest of an emulated host writes there is lost with it
+  --vars FILE        the firmware's variables: flash, which keeps what is written to it
+  --disk FILE[,ro]   a virtio disk; what the guest of an emulated host writes there is lost with it
   --trace FILE       write what happens at the boundary there, for ui.perfetto.dev
   --host-kernel KERNEL, --host-memory MEGABYTES, --host-timeout SECONDS
                      what --kernel, --memory and --timeout are elsewhere: the emulated host's

@@ -7,9 +7,12 @@ use anyhow::{Context, Result, bail};
 
 use crate::emulated::Files;
 
-/// Options whose file the guest reads, and whose it leaves behind.
+/// Options whose file the guest reads, whose it leaves behind, and whose it does both with.
 const READ: [&str; 4] = ["--kernel", "--initrd", "--firmware", "--disk"];
 const WRITTEN: [&str; 1] = ["--trace"];
+const CHANGED: [&str; 1] = ["--vars"];
+/// What may follow the file of a disk that the guest cannot write.
+const READ_ONLY: &str = ",ro";
 /// Options whose value may look like an option.
 const FREE_TEXT: [&str; 1] = ["--append"];
 /// A kernel of Debian's archive, and the name that stands for what is brought along.
@@ -20,8 +23,10 @@ const DEMONSTRATION: &str = "demo";
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Argument {
     Plain(String),
-    Reads(String, PathBuf),
+    /// With what follows the file.
+    Reads(String, PathBuf, &'static str),
     Writes(String, PathBuf),
+    Changes(String, PathBuf),
 }
 
 /// The arguments of a guest, in their order.
@@ -78,8 +83,8 @@ fn options(arguments: &[String]) -> impl Iterator<Item = (&str, Option<&str>)> {
 }
 
 fn known(option: &str) -> bool {
-    let takes_value = ["--cpus", "--memory", "--timeout"];
-    [&READ[..], &WRITTEN, &FREE_TEXT, &takes_value].concat().contains(&option)
+    let takes_value = ["--cpus", "--memory", "--timeout", "--console"];
+    [&READ[..], &WRITTEN, &CHANGED, &FREE_TEXT, &takes_value].concat().contains(&option)
 }
 
 impl Guest {
@@ -92,10 +97,15 @@ impl Guest {
                 None if known(name) => bail!("{name} needs a value"),
                 None => Argument::Plain(option),
                 Some(value) if READ.contains(&name) => {
+                    let disk = if name == "--disk" { value.strip_suffix(READ_ONLY) } else { None };
                     let place = fetch(name, value)?;
-                    let place = place.unwrap_or_else(|| value.into());
+                    let place = place.unwrap_or_else(|| disk.unwrap_or(value).into());
                     fs::File::open(&place).with_context(|| format!("{name} {value}"))?;
-                    Argument::Reads(option, place)
+                    Argument::Reads(option, place, if disk.is_some() { READ_ONLY } else { "" })
+                }
+                Some(value) if CHANGED.contains(&name) => {
+                    fs::File::options().append(true).open(value).with_context(|| format!("{name} {value}"))?;
+                    Argument::Changes(option, value.into())
                 }
                 Some(value) if WRITTEN.contains(&name) => Argument::Writes(option, value.into()),
                 Some(value) => Argument::Plain(format!("{name}={value}")),
@@ -108,7 +118,8 @@ impl Guest {
     pub(super) fn here(&self) -> Vec<String> {
         let argument = |argument: &Argument| match argument {
             Argument::Plain(argument) => argument.clone(),
-            Argument::Reads(option, place) | Argument::Writes(option, place) => {
+            Argument::Reads(option, place, suffix) => format!("{option}={}{suffix}", place.display()),
+            Argument::Writes(option, place) | Argument::Changes(option, place) => {
                 format!("{option}={}", place.display())
             }
         };
@@ -119,20 +130,28 @@ impl Guest {
     pub(super) fn ship(&self) -> Result<Shipped> {
         let (mut arguments, mut files, mut written) = (Vec::new(), Vec::new(), Vec::new());
         for (index, argument) in self.0.iter().enumerate() {
-            // Whatever it was called here: a name of our own has nothing in it that could be misunderstood.
-            let there = format!("/run/guest-{index}");
+            // Whatever it was called here: a name of our own has nothing in it that could be misunderstood. What is in
+            // the archive would be hidden where something is mounted.
+            let (shipped, left) = (format!("/guest-{index}"), format!("/run/guest-{index}"));
+            let mut ship = |option: &str, place: &Path| {
+                let contents = fs::read(place).with_context(|| format!("{option} {}", place.display()))?;
+                files.push((shipped.clone(), contents));
+                anyhow::Ok(())
+            };
             match argument {
                 Argument::Plain(argument) => arguments.push(argument.clone()),
-                Argument::Reads(option, place) => {
-                    // What is in the archive is hidden where something is mounted.
-                    let there = format!("/guest-{index}");
-                    arguments.push(format!("{option}={there}"));
-                    let contents = fs::read(place).with_context(|| format!("{option} {}", place.display()))?;
-                    files.push((there, contents));
+                Argument::Reads(option, place, suffix) => {
+                    ship(option, place)?;
+                    arguments.push(format!("{option}={shipped}{suffix}"));
                 }
                 Argument::Writes(option, place) => {
-                    arguments.push(format!("{option}={there}"));
-                    written.push((there, place.clone()));
+                    arguments.push(format!("{option}={left}"));
+                    written.push((left, place.clone()));
+                }
+                Argument::Changes(option, place) => {
+                    ship(option, place)?;
+                    arguments.push(format!("{option}={shipped}"));
+                    written.push((shipped, place.clone()));
                 }
             }
         }
@@ -218,6 +237,25 @@ mod tests {
         assert_eq!(fs::read(here.join("t.json")).unwrap(), b"{}");
         assert_eq!(guest.here()[0], format!("--kernel={}/fetched", here.display()));
         assert_eq!(shipped.host_memory(512), 896);
+    }
+
+    #[test]
+    fn variables_come_back_and_a_disk_says_whether_it_is_to_be_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let here = folder.path();
+        for file in ["vars", "disk", "disk,rw"] {
+            fs::write(here.join(file), file).unwrap();
+        }
+        let guest = guest(here, "--vars DIR/vars --disk DIR/disk,ro --disk DIR/disk,rw").unwrap();
+        let shipped = guest.ship().unwrap();
+        assert_eq!(shipped.arguments, ["--vars=/guest-0", "--disk=/guest-1,ro", "--disk=/guest-2"]);
+        assert_eq!(
+            shipped.files[1..],
+            [("/guest-1".into(), b"disk".to_vec()), ("/guest-2".into(), b"disk,rw".to_vec())]
+        );
+        shipped.keep(&vec![("/guest-0".into(), b"changed".to_vec())]).unwrap();
+        assert_eq!(fs::read(here.join("vars")).unwrap(), b"changed");
+        assert!(guest.here()[1].ends_with("/disk,ro"), "{:?}", guest.here());
     }
 
     #[test]
