@@ -20,7 +20,7 @@ const UNIT: u64 = 2 << 20;
 pub(super) struct BootArgs {
     /// What to boot: an arm64 Linux Image, an ELF file or a flat binary, which goes 512 KiB into RAM. It starts with the
     /// address of the device tree in x0.
-    #[arg(long, value_name = "FILE", required_unless_present = "firmware")]
+    #[arg(long, value_name = "FILE")]
     kernel: Option<PathBuf>,
     /// The kernel's first file system.
     #[arg(long, value_name = "FILE")]

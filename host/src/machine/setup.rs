@@ -97,7 +97,7 @@ pub struct Plan<'a> {
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
     /// There is nothing to boot.
-    #[error("there is nothing to boot: neither a kernel nor firmware")]
+    #[error("there is nothing to boot: give a kernel (--kernel FILE), firmware (--firmware FILE) or both")]
     Nothing,
     /// The kernel.
     #[error("kernel: {0}")]
