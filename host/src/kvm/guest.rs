@@ -8,17 +8,35 @@ use super::vm::Vm;
 use super::{Error, registers};
 use crate::contract::{Ending, Ptimer, Stopped};
 use crate::lines::Levels;
+use crate::machine::Stage1;
 
 /// `wfi` (Arm ARM DDI 0487, C6.2: WFI).
 pub(super) const WFI: u32 = 0xd503_207f;
 /// `hvc #0` (Arm ARM DDI 0487, C6.2: HVC).
 pub(super) const HVC: u32 = 0xd400_0002;
 
+/// The instruction at a virtual address of the guest, as its CPU would fetch it. Outside RAM there is none.
+fn instruction(vm: &Vm, stage1: &Stage1, address: u64) -> Option<u32> {
+    // SAFETY: a descriptor is an integer.
+    let descriptor = |at| unsafe { vm.read_record(at) }.ok();
+    let at = stage1.translate(address, descriptor)?;
+    // SAFETY: an instruction is an integer.
+    unsafe { vm.read_record(at) }.ok()
+}
+
+/// How the vCPU translates addresses.
+fn stage1(vcpu: &Vcpu) -> Result<Stage1, Error> {
+    Ok(Stage1 {
+        sctlr: vcpu.register(registers::SCTLR_EL1)?,
+        tcr: vcpu.register(registers::TCR_EL1)?,
+        ttbr: [vcpu.register(registers::TTBR0_EL1)?, vcpu.register(registers::TTBR1_EL1)?],
+    })
+}
+
 /// The instruction before the one that the vCPU runs next.
 pub(super) fn last_instruction(vm: &Vm, vcpu: &Vcpu) -> Result<Option<u32>, Error> {
     let pc = vcpu.register(registers::PC)?;
-    // SAFETY: an instruction is an integer. Outside RAM there is none.
-    Ok(unsafe { vm.read_record(pc.wrapping_sub(4)) }.ok())
+    Ok(instruction(vm, &stage1(vcpu)?, pc.wrapping_sub(4)))
 }
 
 /// An exception nobody expected; `address` is where the guest left its report.
@@ -50,14 +68,13 @@ fn ptimer(vcpu: &Vcpu) -> Option<Ptimer> {
 /// Where a vCPU is that was stopped; `levels` as it last reported them by itself.
 pub(super) fn stopped(vm: &Vm, vcpu: &Vcpu, levels: Levels) -> Result<Stopped, Error> {
     let pc = vcpu.register(registers::PC)?;
-    // SAFETY: an instruction is an integer. Outside RAM there is none.
-    let instruction = |address: u64| unsafe { vm.read_record::<u32>(address) }.ok();
+    let stage1 = stage1(vcpu)?;
     Ok(Stopped {
         at: counter(),
         pc,
         symbol: vm.symbolize(pc),
         // KVM may have stepped over the WFI already when the signal came.
-        in_wfi: [pc, pc.wrapping_sub(4)].into_iter().any(|at| instruction(at) == Some(WFI)),
+        in_wfi: [pc, pc.wrapping_sub(4)].into_iter().any(|at| instruction(vm, &stage1, at) == Some(WFI)),
         in_hvc: last_instruction(vm, vcpu)? == Some(HVC),
         pstate: vcpu.register(registers::PSTATE)?,
         cntv_ctl: vcpu.register(registers::TIMER_CTL)?,

@@ -32,6 +32,12 @@ pub(super) const SP_EL1: u64 = core(2 * 34);
 pub(super) const ELR_EL1: u64 = core(2 * 35);
 /// SCTLR_EL1.
 pub(super) const SCTLR_EL1: u64 = sysreg(3, 0, 1, 0, 0);
+/// TTBR0_EL1.
+pub(super) const TTBR0_EL1: u64 = sysreg(3, 0, 2, 0, 0);
+/// TTBR1_EL1.
+pub(super) const TTBR1_EL1: u64 = sysreg(3, 0, 2, 0, 1);
+/// TCR_EL1.
+pub(super) const TCR_EL1: u64 = sysreg(3, 0, 2, 0, 2);
 /// ESR_EL1.
 pub(super) const ESR_EL1: u64 = sysreg(3, 0, 5, 2, 0);
 /// FAR_EL1.

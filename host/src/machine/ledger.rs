@@ -155,7 +155,7 @@ impl Display for Account {
             "in all {} interrupts, {} reads of GICC_IAR found none; {} KVM_RUN, {} KVM_IRQ_LINE; {} level changes came with \
              another exit",
             thousands(interrupts),
-            self.sum(|ledger| ledger.spurious),
+            thousands(self.sum(|ledger| ledger.spurious)),
             thousands(self.sum(Ledger::returns)),
             thousands(lines),
             thousands(self.sum(|ledger| ledger.coalesced)),

@@ -15,6 +15,7 @@ mod rom;
 mod rtc;
 mod setup;
 mod step;
+mod translate;
 pub mod virtio;
 
 pub use bus::{Bus, Moved, Port};
@@ -26,3 +27,4 @@ pub use rom::{Rom, RomError};
 pub use rtc::Pl031;
 pub use setup::{Console, Disk, Plan, Setup, SetupError};
 pub use step::{Books, Flow, Machine};
+pub use translate::Stage1;

@@ -126,6 +126,8 @@ fn wait(
     brought: &mut [Option<Brought>],
 ) -> Result<Ended, Error> {
     let mut returns = vec![0; run.vcpus.len()];
+    // Periods in which that all vCPUs are off counts: they are looked at once more, at the same time.
+    let mut suspected = 0_u32;
     loop {
         let passed = clock::duration(counter() - run.started);
         let left = timeout.map_or(PERIOD, |timeout| timeout.saturating_sub(passed).min(PERIOD));
@@ -150,8 +152,14 @@ fn wait(
             return Ok(Ended::TimedOut(Vec::new()));
         }
         look_after(run, &mut returns);
-        if run.vcpus.iter().all(|vcpu| vcpu.seen.off.load(Ordering::Relaxed)) {
-            return Ok(Ended::AllOff);
+        let all_off = run.vcpus.iter().all(|vcpu| vcpu.seen.off.load(Ordering::Relaxed));
+        match (all_off, suspected) {
+            (true, 0) => {
+                run.vcpus.iter().for_each(|vcpu| vcpu.seen.forget());
+                suspected = 3;
+            }
+            (true, _) => return Ok(Ended::AllOff),
+            (false, _) => suspected = suspected.saturating_sub(1),
         }
     }
 }
