@@ -172,6 +172,10 @@ fn broken(exit: Exit) -> String {
 
 /// ESR_ELx.EC, as far as a guest that is broken shows it (Arm ARM DDI 0487, D24: ESR_EL1).
 fn class(esr: u64) -> &'static str {
+    // Its upper bits are RES0: KVM resets the register to something that no exception leaves there.
+    if esr >> 56 != 0 {
+        return "as after reset";
+    }
     match esr >> 26 & 0x3f {
         0x00 => "unknown reason, or an undefined instruction",
         0x0e => "illegal execution state",
