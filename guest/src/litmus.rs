@@ -8,7 +8,7 @@ use vtick_abi::layout::{MAX_VCPUS, PROGRAM_BASE, records_base};
 use vtick_abi::litmus::{self as abi, Header, Op, Record, base, code, kind};
 
 use crate::vectors::{self, Frame, Handled};
-use crate::{mailbox, mmio, sysreg};
+use crate::{boot, mailbox, mmio, sysreg};
 
 /// What one vCPU keeps while it runs a program. Its main program and its interrupt handler both use it, and the second
 /// may interrupt the first anywhere: hence atomics.
@@ -153,7 +153,7 @@ fn execute(vcpu: usize, op: &Op, operand: u64) -> u64 {
         }
         code::LOAD => return load(op.what, op.extra),
         code::STORE => store(op.what, op.extra, operand),
-        code::HVC => return sysreg::hvc(operand, op.extra),
+        code::HVC => return sysreg::hvc([operand, op.extra, boot::entry(), op.what.into()]),
         code::ACTION => mailbox::write(vtick_abi::mailbox::ACTION, op.extra),
         code::SIGNAL => return flag(op.what + operand as u16).fetch_add(1, SeqCst) + 1,
         code::AWAIT => {

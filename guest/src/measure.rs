@@ -245,7 +245,7 @@ fn operate(operation: u32, chip: &Irqchip) -> Sample {
     let deadline = now();
     match operation {
         stimulus::HVC => {
-            sysreg::hvc(PSCI_VERSION, 0);
+            sysreg::hvc([PSCI_VERSION, 0, 0, 0]);
         }
         stimulus::MMIO_READ => {
             mailbox::read(regs::SCRATCH);

@@ -133,13 +133,13 @@ pub(crate) fn sev() {
     asm::sev();
 }
 
-/// HVC #0 with two arguments (SMCCC, Arm DEN 0028: x0 to x17 may change). Returns x0.
-pub(crate) fn hvc(function: u64, argument: u64) -> u64 {
+/// HVC #0 with x0 to x3 (SMCCC, Arm DEN 0028: x0 to x17 may change). Returns x0.
+pub(crate) fn hvc([function, first, second, third]: [u64; 4]) -> u64 {
     let result;
     // SAFETY: a call to the hypervisor, which preserves everything SMCCC says it does; memory is not touched.
     unsafe {
-        core::arch::asm!("hvc #0", inout("x0") function => result, inout("x1") argument => _,
-            inout("x2") 0u64 => _, inout("x3") 0u64 => _, clobber_abi("C"), options(nostack));
+        core::arch::asm!("hvc #0", inout("x0") function => result, inout("x1") first => _,
+            inout("x2") second => _, inout("x3") third => _, clobber_abi("C"), options(nostack));
     }
     result
 }

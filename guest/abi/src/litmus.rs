@@ -81,7 +81,7 @@ pub mod code {
     pub const LOAD: u16 = 11;
     /// Write the operand as `what` bytes to physical address `extra`.
     pub const STORE: u16 = 12;
-    /// HVC #0 with x0 = operand, x1 = `extra`; `reg = x0` afterwards.
+    /// HVC #0 with x0 = operand, x1 = `extra`, x2 = the guest's first instruction, x3 = `what`; `reg = x0` afterwards.
     pub const HVC: u16 = 13;
     /// Ask the host for action `extra`: one store to the mailbox.
     pub const ACTION: u16 = 14;

@@ -31,6 +31,15 @@ pub(super) struct Vm {
     kvm: Kvm,
 }
 
+/// What a vCPU is created with.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Features {
+    /// A PMU.
+    pub(super) pmu: bool,
+    /// Not running until another vCPU turns it on.
+    pub(super) off: bool,
+}
+
 /// Opens /dev/kvm.
 fn open() -> Result<Kvm, Error> {
     Kvm::new().map_err(|e| {
@@ -94,14 +103,13 @@ impl Vm {
     }
 
     /// Creates vCPU `index`, initialised and about to enter the guest.
-    pub(super) fn vcpu(&self, index: usize, pmu: bool) -> Result<(Vcpu, Kick), Error> {
+    pub(super) fn vcpu(&self, index: usize) -> Result<(Vcpu, Kick), Error> {
         let fd = self.fd.create_vcpu(index as u64).call("KVM_CREATE_VCPU")?;
-        self.prepare(fd, index, pmu)
+        self.prepare(fd, index, Features::default())
     }
 
     /// Initialises a vCPU that is to run as the guest's vCPU `index`, and puts it before the guest's first instruction.
-    pub(super) fn prepare(&self, fd: VcpuFd, index: usize, pmu: bool) -> Result<(Vcpu, Kick), Error> {
-        let features = if pmu { 1 << KVM_ARM_VCPU_PMU_V3 } else { 0 };
+    pub(super) fn prepare(&self, fd: VcpuFd, index: usize, features: Features) -> Result<(Vcpu, Kick), Error> {
         let (vcpu, kick) = self.initialise(fd, features)?;
         vcpu.set_register(registers::PSTATE, PSTATE_EL1H_DAIF)?;
         vcpu.set_register(registers::PC, self.image.as_ref().map_or(RAM_BASE, Image::entry))?;
@@ -113,7 +121,7 @@ impl Vm {
     /// first to turn on (PSCI CPU_ON).
     pub(super) fn stock_vcpu(&self, index: usize, entry: u64, x0: u64) -> Result<(Vcpu, Kick), Error> {
         let fd = self.fd.create_vcpu(index as u64).call("KVM_CREATE_VCPU")?;
-        let (vcpu, kick) = self.initialise(fd, if index == 0 { 0 } else { 1 << KVM_ARM_VCPU_POWER_OFF })?;
+        let (vcpu, kick) = self.initialise(fd, Features { off: index != 0, ..Features::default() })?;
         if index == 0 {
             vcpu.set_register(registers::PSTATE, PSTATE_EL1H_DAIF)?;
             vcpu.set_register(registers::PC, entry)?;
@@ -123,12 +131,14 @@ impl Vm {
     }
 
     /// KVM_ARM_VCPU_INIT, with PSCI and these features besides.
-    fn initialise(&self, fd: VcpuFd, features: u32) -> Result<(Vcpu, Kick), Error> {
+    fn initialise(&self, fd: VcpuFd, features: Features) -> Result<(Vcpu, Kick), Error> {
         let mut init = kvm_vcpu_init::default();
         self.fd.get_preferred_target(&mut init).call("KVM_ARM_PREFERRED_TARGET")?;
-        init.features[0] |= 1 << KVM_ARM_VCPU_PSCI_0_2 | features;
+        init.features[0] |= 1 << KVM_ARM_VCPU_PSCI_0_2;
+        init.features[0] |= u32::from(features.pmu) << KVM_ARM_VCPU_PMU_V3;
+        init.features[0] |= u32::from(features.off) << KVM_ARM_VCPU_POWER_OFF;
         fd.vcpu_init(&init).call("KVM_ARM_VCPU_INIT")?;
-        if features & 1 << KVM_ARM_VCPU_PMU_V3 != 0 {
+        if features.pmu {
             // Without this KVM_RUN fails. Its interrupt number is for VMs with an in-kernel GIC alone.
             let attribute = kvm_device_attr {
                 flags: 0,

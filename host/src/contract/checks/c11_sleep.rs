@@ -98,6 +98,15 @@ pub(super) const CHECKS: &[Check] = &[
         program: cpu_suspend_wakes,
     },
     Check {
+        name: "vcpu-turned-on-by-psci-sleeps-and-wakes",
+        clause: Clause::C11,
+        claim: "A vCPU that is off makes no return; turned on by PSCI CPU_ON it starts with its timers off, and wakes from \
+                WFI when its vtimer expires.",
+        catches: "Timer state that a reset by CPU_ON leaves behind; a vCPU that is off and burns CPU time.",
+        fails_on: FailsOn::Faults(&[Fault::LevelNeverSet, Fault::WfiNeverWakes, Fault::KickedAllTheTime]),
+        program: turned_on_by_psci,
+    },
+    Check {
         name: "wfe-comes-to-an-end",
         clause: Clause::C11,
         claim: "WFE with no event to come gives up the host CPU at most, and the guest runs on.",
@@ -122,7 +131,7 @@ fn woke_at_the_deadline(p: &Program, timer: Timer, armed: Step, woke: Step) -> J
         if woke.after > deadline + late {
             return violated(format!("WFI ended {} ticks after the deadline", woke.after - deadline));
         }
-        match t.returns_between(0, woke.before, woke.after).find(|r| r.levels.contains(timer.level)) {
+        match t.returns_between(woke.vcpu, woke.before, woke.after).find(|r| r.levels.contains(timer.level)) {
             Some(r) => Ok(format!("woke {} ticks after the deadline, levels {}", woke.after - deadline, r.levels)),
             None => violated("WFI ended, but no return of KVM_RUN carried the timer's level"),
         }
@@ -247,6 +256,34 @@ fn cpu_suspend_wakes(p: &mut Program) -> Judge {
         }
         levels_at(t, high, Levels::VTIMER, "after CPU_SUSPEND")?;
         at_the_deadline(t)
+    })
+}
+
+fn turned_on_by_psci(p: &mut Program) -> Judge {
+    p.route(Routing::Wire);
+    p.starts_off(1);
+    p.spin(p.us(3000));
+    let on = p.cpu_on(1);
+    let (at_first, armed, woke) = p.on_vcpu(1, |p| {
+        let at_first = p.read(sysreg::CNTV_CTL);
+        let armed = p.arm_vtimer(sleep(p));
+        let woke = p.wfi();
+        VTIMER.off(p);
+        (at_first, armed, woke)
+    });
+    let at_the_deadline = woke_at_the_deadline(p, VTIMER, armed, woke);
+    judge(move |t| {
+        let on = t.at(on)?;
+        if on.value != 0 {
+            return violated(format!("CPU_ON returned {:#x}, due was 0 (SUCCESS)", on.value as u32));
+        }
+        if let Some(r) = t.returns_between(1, 0, on.before).next() {
+            return violated(format!("vCPU 1 was off, and {r}"));
+        }
+        match t.at(at_first)?.value & 1 {
+            0 => at_the_deadline(t),
+            _ => violated("CNTV_CTL.ENABLE was set when vCPU 1 started"),
+        }
     })
 }
 

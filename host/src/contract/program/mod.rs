@@ -114,6 +114,11 @@ impl Program {
         self.setup.pmu = true;
     }
 
+    /// This vCPU is off until another turns it on ([`cpu_on`](Program::cpu_on)).
+    pub fn starts_off(&mut self, vcpu: usize) {
+        self.setup.off |= 1 << vcpu;
+    }
+
     /// The guest ends by turning its machine off: the first KVM_EXIT_SYSTEM_EVENT is the end of the program.
     pub fn powers_off(&mut self) {
         self.setup.powers_off = true;

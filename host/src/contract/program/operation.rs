@@ -155,6 +155,12 @@ impl Program {
         self.op(code::HVC, 0, function, argument)
     }
 
+    /// HVC: PSCI CPU_ON (Arm DEN 0022, 5.6): this vCPU starts its program. The step's value is what it returned.
+    pub fn cpu_on(&mut self, vcpu: usize) -> Step {
+        // MPIDR_EL1.Aff0 of a vCPU below 16 is its id; it starts with its index in x0.
+        self.op(code::HVC, vcpu as u16, 0xc400_0003, self.setup.kvm_id(vcpu))
+    }
+
     /// HVC: PSCI_VERSION (Arm DEN 0022), which KVM answers by itself: a VM exit that userspace sees nothing of.
     pub fn hvc_psci_version(&mut self) -> Step {
         self.hvc(0x8400_0000, 0)

@@ -33,6 +33,7 @@ impl Program {
             code::TAKE => format!("spin until {} interrupts were taken, or {value}", op.extra),
             code::LOAD => format!("MMIO read {} at {:#x}", op.what, op.extra),
             code::STORE => format!("MMIO write {} at {:#x} := {value}", op.what, op.extra),
+            code::HVC if value == Value::Is(0xc400_0003) => format!("PSCI CPU_ON of vCPU {}", op.what),
             code::HVC => format!("HVC x0 = {value}, x1 = {:#x}", op.extra),
             code::ACTION => format!("host: {}", self.actions[op.extra as usize]),
             code::SIGNAL if value == Value::Is(0) => format!("signal flag {}", op.what),

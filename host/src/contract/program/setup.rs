@@ -17,6 +17,8 @@ pub struct Setup {
     pub routing: Routing,
     /// Whether the vCPUs have a PMU (KVM_ARM_VCPU_PMU_V3).
     pub pmu: bool,
+    /// vCPUs that are off until another turns them on, a bit each (KVM_ARM_VCPU_POWER_OFF).
+    pub off: u8,
     /// How long the program may take before the watchdog ends it, in counter ticks.
     pub limit: u64,
     /// Whether being ended by the watchdog is what the program is for.
@@ -60,6 +62,7 @@ impl Setup {
             irqchip: Irqchip::Userspace,
             routing: Routing::Ignore,
             pmu: false,
+            off: 0,
             limit,
             may_not_end: false,
             powers_off: false,

@@ -13,7 +13,7 @@ use super::super::clock::counter;
 use super::super::kick::Kick;
 use super::super::vcpu::{SavedRegisters, Vcpu};
 use super::super::vgic::{self, Vgic};
-use super::super::vm::{Vm, bytes_of};
+use super::super::vm::{Features, Vm, bytes_of};
 use super::super::{Context, Error, registers};
 use super::{Chore, Placement, Run};
 use crate::contract::fault::{Fault, Injector};
@@ -99,7 +99,8 @@ pub(super) fn prepare(
     let mut kicks = Vec::new();
     for index in 0..program.setup.vcpus {
         let place = created.iter().position(|(id, _)| *id == program.setup.kvm_id(index)).expect("it was created");
-        let (vcpu, kick) = vm.prepare(created.swap_remove(place).1, index, program.setup.pmu)?;
+        let features = Features { pmu: program.setup.pmu, off: program.setup.off >> index & 1 != 0 };
+        let (vcpu, kick) = vm.prepare(created.swap_remove(place).1, index, features)?;
         vcpus.push((vcpu, Levels::NONE));
         kicks.push(kick);
     }

@@ -82,7 +82,7 @@ pub(super) fn measure(scenario: &Scenario, irqchip: Irqchip, plant: u64) -> Resu
         batch: BATCH,
     };
     vm.write(MEASURE_BASE, bytes_of(std::slice::from_ref(&config)))?;
-    let vcpus = (0..scenario.vcpus).map(|index| vm.vcpu(index, false)).collect::<Result<Vec<_>, _>>()?;
+    let vcpus = (0..scenario.vcpus).map(|index| vm.vcpu(index)).collect::<Result<Vec<_>, _>>()?;
     let (vcpus, kicks): (Vec<Vcpu>, Vec<Kick>) = vcpus.into_iter().unzip();
     let vgic = match irqchip {
         Irqchip::User | Irqchip::Bare => None,
