@@ -2,8 +2,12 @@
 
 pub mod browser;
 pub mod record;
+mod terminal;
+pub mod trace;
 
 use std::process::{Command, Output, Stdio};
+
+pub use terminal::Terminal;
 
 /// What a command came to.
 pub struct Ran {
@@ -34,19 +38,25 @@ impl Ran {
 
 /// `cargo xtask ARGUMENTS`. Bounded by xtask's own limits, which the callers may tighten.
 pub fn xtask(arguments: &[&str]) -> Ran {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let workspace = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
-    let mut command = Command::new(cargo);
-    // The alias, without cargo's own words.
-    command
-        .args(["run", "--quiet", "--package", "xtask", "--"])
-        .args(arguments)
-        .current_dir(workspace)
-        .stdin(Stdio::null());
-    let Output { status, stdout, stderr } = command.output().expect("cargo can be started");
+    let Output { status, stdout, stderr } =
+        command(arguments).stdin(Stdio::null()).output().expect("cargo can be started");
     Ran {
         status: status.code(),
         stdout: String::from_utf8_lossy(&stdout).into_owned(),
         stderr: String::from_utf8_lossy(&stderr).into_owned(),
     }
+}
+
+/// The same in front of a terminal.
+pub fn xtask_at_terminal(arguments: &[&str]) -> Terminal {
+    Terminal::start(command(arguments))
+}
+
+fn command(arguments: &[&str]) -> Command {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let workspace = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+    let mut command = Command::new(cargo);
+    // The alias, without cargo's own words.
+    command.args(["run", "--quiet", "--package", "xtask", "--"]).args(arguments).current_dir(workspace);
+    command
 }

@@ -34,7 +34,7 @@ Options of test, bench and run:
   --cpu MODEL        CPU model of the emulated host [neoverse-n1]
   --memory MEGABYTES memory of the emulated host [1024]
   --timeout SECONDS  the longest a run may take [600]
-  --silence SECONDS  the longest an emulated host may be silent [60]
+  --silence SECONDS  the longest an emulated host may be silent; a guest may be as long as it likes [60]
   --with FILE        (run) put this file into the emulated host's /bin; may be repeated
   --fetch PATH       (run) bring this file of the emulated host back into the current folder; may be repeated
 Options of boot, which are the guest's; all others of `vtick boot` are handed on:
@@ -46,7 +46,7 @@ Options of boot, which are the guest's; all others of `vtick boot` are handed on
   --trace FILE       write what happens at the boundary there, for ui.perfetto.dev
   --host-kernel KERNEL, --host-memory MEGABYTES, --host-timeout SECONDS
                      what --kernel, --memory and --timeout are elsewhere: the emulated host's
-                     (no --host-timeout or --silence applies while a person sits at the terminal; Ctrl-A x leaves)
+                     (none of which ends the session of a person at the terminal: Ctrl-A x leaves it)
 Options of all commands:
   --refresh          look for newer packages in Debian's archive
   -v, --verbose      show external commands

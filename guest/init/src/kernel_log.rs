@@ -8,6 +8,10 @@ const WARNING: u32 = 4;
 const OURS: [&str; 10] =
     ["gic", "timer", "irq", "interrupt", "clock", "rcu", "stall", "ipi", "warning:", "nobody cared"];
 
+/// Except this one: whoever runs the guest let the CPU wait in the middle of it, as a host with fewer CPUs than the guest
+/// will. The interrupt came when it was due.
+const WAITED: &str = "hrtimer: interrupt took ";
+
 /// A warning.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Warning {
@@ -28,7 +32,8 @@ pub(crate) fn parse(record: &[u8]) -> Option<Warning> {
     }
     let text = text.lines().next().unwrap_or_default().to_owned();
     let small = text.to_lowercase();
-    Some(Warning { ours: OURS.iter().any(|word| small.contains(word)), text })
+    let ours = OURS.iter().any(|word| small.contains(word)) && !text.starts_with(WAITED);
+    Some(Warning { text, ours })
 }
 
 /// Everything the kernel has warned of since its start.
@@ -70,6 +75,8 @@ mod tests {
     fn warnings_and_worse_are_found_and_sorted_by_what_they_are_about() {
         assert_eq!(parsed("4,1,2,-;GICv2: bad\n SUBSYSTEM=x\n"), Some(("GICv2: bad".into(), true)));
         assert_eq!(parsed("3,1,2,-;irq 11: nobody cared\n"), Some(("irq 11: nobody cared".into(), true)));
+        assert_eq!(parsed("4,1,2,-;hrtimer: none").map(|(_, ours)| ours), Some(true));
+        assert_eq!(parsed("4,1,2,-;hrtimer: interrupt took 23986794 ns").map(|(_, ours)| ours), Some(false));
         assert_eq!(parsed("4,1,2,-;cacheinfo: none\n"), Some(("cacheinfo: none".into(), false)));
     }
 

@@ -10,7 +10,7 @@ use rustix::fs::{FileType, fstat};
 use vtick_frame::Input;
 
 use super::guest::{self, Guest};
-use super::{emulate, plain, prepare, runs_natively};
+use super::{emulate, plain, plan, prepare, runs_natively};
 use crate::cache::Cache;
 use crate::cli::Options;
 use crate::initramfs::Initramfs;
@@ -29,6 +29,9 @@ pub(crate) fn boot(cache: &Cache, options: &Options) -> Result<i32> {
     let arguments = guest::with_defaults(&options.forwarded, host_kernel);
     let toolchain = Toolchain::obtain(cache, options.refresh)?;
     let guest = Guest::new(&arguments, |option, value| fetch(cache, options, &toolchain, option, value))?;
+    if let Some(status) = plan("boot", &guest.here())? {
+        return Ok(status);
+    }
     let command = ["boot".to_owned()];
     if runs_natively(options)? {
         let programs = artifacts::programs(&toolchain)?;
@@ -49,8 +52,10 @@ pub(crate) fn boot(cache: &Cache, options: &Options) -> Result<i32> {
     run.machine.memory = run.machine.memory.max(shipped.host_memory(memory));
     if run.job.input == Input::Terminal {
         eprintln!("Ctrl-A x leaves");
-        (run.silence, run.timeout) = (Duration::MAX, Duration::MAX);
+        run.timeout = Duration::MAX;
     }
+    // A guest may say nothing for as long as it likes. One that hangs is the runner's to find out.
+    run.silence = run.timeout;
     let (status, files) = emulate(&run)?;
     shipped.keep(&files)?;
     Ok(status)

@@ -18,6 +18,8 @@ const FREE_TEXT: [&str; 1] = ["--append"];
 /// A kernel of Debian's archive, and the name that stands for what is brought along.
 const DEBIAN: &str = "debian:";
 const DEMONSTRATION: &str = "demo";
+/// A kernel's command line with which little stands between it and the demonstration.
+const QUIET: &str = "console=ttyAMA0 quiet";
 
 /// One argument; an option with a file counts as one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,7 +47,7 @@ pub(super) struct Shipped {
 }
 
 /// What was not said, said: a guest without kernel and firmware gets `kernel`, one with a kernel of Debian's our first
-/// process, and one of which nothing was said at all two CPUs.
+/// process, and one of which nothing was said at all two CPUs and a quiet kernel.
 pub(super) fn with_defaults(arguments: &[String], kernel: &str) -> Vec<String> {
     let mut all = arguments.to_vec();
     let mut add = |option: &str, value: &str| all.extend([option.to_owned(), value.to_owned()]);
@@ -60,6 +62,7 @@ pub(super) fn with_defaults(arguments: &[String], kernel: &str) -> Vec<String> {
     }
     if arguments.is_empty() {
         add("--cpus", "2");
+        add("--append", QUIET);
     }
     all
 }
@@ -197,7 +200,7 @@ mod tests {
 
     #[test]
     fn what_is_not_said_is_the_demonstration() {
-        assert_eq!(defaults(""), "--kernel debian:6.12 --initrd demo --cpus 2");
+        assert_eq!(defaults(""), "--kernel debian:6.12 --initrd demo --cpus 2 --append console=ttyAMA0 quiet");
         assert_eq!(defaults("--cpus 4"), "--cpus 4 --kernel debian:6.12 --initrd demo");
         assert_eq!(defaults("--kernel debian:6.1"), "--kernel debian:6.1 --initrd demo");
         assert_eq!(defaults("--kernel=Image"), "--kernel=Image", "a kernel of one's own may want nothing else");
