@@ -2,7 +2,7 @@
 
 use crate::contract::fault::Fault;
 use crate::contract::{Program, Transcript};
-use crate::latency::{Irqchip, Measurement, Scenario};
+use crate::latency::{AccessCosts, Irqchip, Measurement, Scenario};
 use crate::machine::{Booted, Setup};
 use crate::report::Host;
 
@@ -30,6 +30,11 @@ impl Kvm {
 
     /// See `kvm`.
     pub fn run(&self, _: &Program, _: Option<Fault>) -> Result<Transcript, Error> {
+        match *self {}
+    }
+
+    /// See `kvm`.
+    pub fn access_costs(&self) -> Result<AccessCosts, Error> {
         match *self {}
     }
 

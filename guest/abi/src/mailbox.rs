@@ -26,7 +26,7 @@ pub const SCRATCH: u64 = 0x38;
 pub const SINK: u64 = 0x40;
 
 /// "vtick" and the version of this interface. Changes with anything in this crate.
-pub const HELLO_MAGIC: u64 = 0x7674_6963_6b00_0003;
+pub const HELLO_MAGIC: u64 = 0x7674_6963_6b00_0004;
 /// What [`SCRATCH`] reads as: no two bytes alike, so that a byte swapped or lost shows.
 pub const SCRATCH_VALUE: u64 = 0xf0e1_d2c3_b4a5_9687;
 

@@ -5,7 +5,7 @@ use anstream::println;
 use super::select::select;
 use super::{Done, Output, RunArgs};
 use crate::kvm::Kvm;
-use crate::latency::{Irqchip, SCENARIOS, Scenario};
+use crate::latency::{BOUND, Irqchip, SCENARIOS, Scenario};
 use crate::report::{Host, Record, latency, rates, terminal};
 
 #[derive(clap::Args)]
@@ -33,6 +33,9 @@ pub(super) struct BenchArgs {
     /// Waste so many instructions on each interrupt, so that a comparison has something to find.
     #[arg(long, value_name = "N", default_value_t = 0, hide = true)]
     plant: u64,
+    /// Count what userspace spends on each access of the guest to its GIC, and measure nothing else.
+    #[arg(long, conflicts_with_all = ["names", "all", "irqchip", "bare"])]
+    accesses: bool,
     /// List the scenarios and run nothing.
     #[arg(long)]
     list: bool,
@@ -56,7 +59,31 @@ pub(super) fn run(args: &BenchArgs) -> anyhow::Result<Done> {
     if args.run.plan {
         return Ok(Done::Planned);
     }
+    if args.accesses {
+        return accesses();
+    }
     measure(args, &chosen, output)
+}
+
+/// What userspace spends on an access. Where the counter counts instructions, there is a bound to it.
+fn accesses() -> anyhow::Result<Done> {
+    let kvm = Kvm::open()?;
+    let host = kvm.describe();
+    terminal::host(&host);
+    let unit = if host.deterministic { "instructions" } else { "counter ticks" };
+    println!(
+        "\nUserspace on an access to the GIC: from KVM_RUN's return, parsed, to its next entry; KVM_IRQ_LINE apart"
+    );
+    println!("  {:<32} {:>8} {:>8} {:>8} {:>8}", format!("in {unit}"), "accesses", "min", "p50", "p99");
+    let mut within = true;
+    for cost in kvm.access_costs()?.summary() {
+        within &= !host.deterministic || cost.p99 <= BOUND;
+        println!("  {:<32} {:>8} {:>8} {:>8} {:>8}", cost.register.name(), cost.count, cost.min, cost.p50, cost.p99);
+    }
+    if host.deterministic {
+        println!("  {}: none takes more than {BOUND}", if within { "held" } else { "violated" });
+    }
+    Ok(Done::Ran(within))
 }
 
 fn measure(args: &BenchArgs, chosen: &[Scenario], mut output: Output) -> anyhow::Result<Done> {

@@ -2,10 +2,11 @@
 
 use vtick_abi::layout::{GICC_BASE, GICC_SIZE, GICD_BASE, GICD_SIZE};
 
-use super::Error;
 use super::vm::Vm;
+use super::{Error, clock};
 use crate::controller::{Access, Controller};
 use crate::exit::Exit;
+use crate::latency::{AccessCosts, Register};
 use crate::lines::{Levels, Line};
 
 /// One vCPU's end of an interrupt controller. The loop that uses it is compiled for each.
@@ -16,6 +17,24 @@ pub(super) trait Irqchip {
 
     /// The levels it has seen.
     fn seen(&self) -> Levels;
+
+    /// KVM_RUN has returned, and what it returned is parsed.
+    #[inline(always)]
+    fn returned(&mut self, _stamp: u64) {}
+
+    /// KVM_RUN is about to be entered.
+    #[inline(always)]
+    fn entering(&mut self) {}
+}
+
+/// The access to the GIC that an exit is.
+#[inline(always)]
+fn access(exit: Exit) -> Option<Access> {
+    match exit {
+        Exit::MmioRead { address, len } => Access::at(address, len, None),
+        Exit::MmioWrite { address, len, value } => Access::at(address, len, Some(value)),
+        _ => None,
+    }
 }
 
 /// vtick's GICv2.
@@ -28,11 +47,7 @@ pub(super) struct User<'a> {
 impl Irqchip for User<'_> {
     #[inline(always)]
     fn step(&mut self, vm: &Vm, levels: Levels, exit: Exit, lines: &mut u64) -> Result<Option<u64>, Error> {
-        let access = match exit {
-            Exit::MmioRead { address, len } => Access::at(address, len, None),
-            Exit::MmioWrite { address, len, value } => Access::at(address, len, Some(value)),
-            _ => None,
-        };
+        let access = access(exit);
         let (answer, changed) = self.controller.update(self.cpu, &mut self.seen, levels, access);
         if changed != 0 {
             self.controller.settle(changed, |cpu, line, level| {
@@ -46,6 +61,62 @@ impl Irqchip for User<'_> {
     #[inline(always)]
     fn seen(&self) -> Levels {
         self.seen
+    }
+}
+
+/// vtick's GICv2, and a note of what userspace spends on each access to it.
+pub(super) struct Counted<'a> {
+    pub(super) user: User<'a>,
+    pub(super) costs: AccessCosts,
+    /// The access under way.
+    access: Option<Access>,
+    /// When KVM_RUN returned, and how many ticks KVM_IRQ_LINE has taken since.
+    since: u64,
+    apart: u64,
+}
+
+impl Counted<'_> {
+    pub(super) fn new(user: User<'_>) -> Counted<'_> {
+        Counted { user, costs: AccessCosts::default(), access: None, since: 0, apart: 0 }
+    }
+}
+
+impl Irqchip for Counted<'_> {
+    #[inline(always)]
+    fn step(&mut self, vm: &Vm, levels: Levels, exit: Exit, lines: &mut u64) -> Result<Option<u64>, Error> {
+        let access = access(exit);
+        self.access = access;
+        let User { controller, cpu, ref mut seen } = self.user;
+        let (answer, changed) = controller.update(cpu, seen, levels, access);
+        if changed != 0 {
+            controller.settle(changed, |cpu, line, level| {
+                *lines += 1;
+                let before = clock::stamp();
+                let driven = vm.irq_line(cpu, line, level);
+                self.apart += clock::stamp() - before;
+                driven
+            })?;
+        }
+        Ok(access.map(|_| answer))
+    }
+
+    #[inline(always)]
+    fn seen(&self) -> Levels {
+        self.user.seen
+    }
+
+    #[inline(always)]
+    fn returned(&mut self, stamp: u64) {
+        (self.since, self.apart) = (stamp, 0);
+    }
+
+    #[inline(always)]
+    fn entering(&mut self) {
+        let now = clock::stamp();
+        // What follows is not counted.
+        if let Some(register) = self.access.take().as_ref().and_then(Register::of) {
+            self.costs.note(register, now - self.since - self.apart);
+        }
     }
 }
 

@@ -25,7 +25,7 @@ pub use measure::MeasureError;
 
 use crate::contract::fault::Fault;
 use crate::contract::{Program, Transcript};
-use crate::latency::{Irqchip, Measurement, Scenario};
+use crate::latency::{AccessCosts, Irqchip, Measurement, Scenario};
 use crate::machine::{Booted, Setup};
 use crate::report::Host;
 
@@ -85,6 +85,11 @@ impl Kvm {
     /// Runs a litmus program in a VM of its own, to its end or to its limit, on the kernel as it is or behind a fault.
     pub fn run(&self, program: &Program, fault: Option<Fault>) -> Result<Transcript, Error> {
         litmus::run(program, fault)
+    }
+
+    /// Counts what userspace spends on each access of a guest to the GIC.
+    pub fn access_costs(&self) -> Result<AccessCosts, MeasureError> {
+        measure::accesses()
     }
 
     /// Measures a scenario in a VM of its own, with the interrupt controller given. `plant`: instructions to waste on

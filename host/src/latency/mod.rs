@@ -1,5 +1,6 @@
 //! What an interrupt costs: scenarios, samples, and what they add up to. Pure: `crate::kvm` brings the samples.
 
+mod access;
 mod conditions;
 mod distribution;
 mod hops;
@@ -10,6 +11,7 @@ mod power;
 mod samples;
 mod scenario;
 
+pub use access::{AccessCost, AccessCosts, BOUND, Register, program as access_program};
 pub use conditions::{Conditions, Fitness, place};
 pub use distribution::{Distribution, Summary};
 pub use hops::{Hop, Stamp};

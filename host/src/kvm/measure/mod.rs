@@ -1,5 +1,6 @@
 //! Runs a latency measurement: the VM, its vCPUs' threads, and who watches them.
 
+mod accesses;
 mod run_loop;
 
 use std::sync::Arc;
@@ -9,6 +10,7 @@ use std::time::Duration;
 
 use kvm_ioctls::DeviceFd;
 use vtick_abi::layout::MEASURE_BASE;
+use vtick_abi::mailbox;
 use vtick_abi::measure::{Config, MAX_SAMPLES};
 
 use super::companion::Companion;
@@ -26,6 +28,8 @@ use crate::lines::Routing;
 /// Samples the guest keeps before it hands them over.
 const BATCH: u64 = 1024;
 const _: () = assert!(BATCH <= MAX_SAMPLES);
+
+pub(super) use accesses::accesses;
 
 /// Why a measurement came to nothing.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +55,8 @@ struct Run {
     controller: Controller,
     kicks: Vec<Kick>,
     irqchip: Irqchip,
+    /// What the guest is to do.
+    command: u64,
     intid: u64,
     plant: u64,
     /// Handovers so far. A counter and not a channel: the vCPUs' threads make no system call for it, and nobody wakes.
@@ -94,6 +100,7 @@ pub(super) fn measure(scenario: &Scenario, irqchip: Irqchip, plant: u64) -> Resu
         controller: Controller::new(scenario.vcpus, Routing::Gic),
         kicks,
         irqchip,
+        command: mailbox::COMMAND_MEASURE,
         intid: scenario.stimulus.intid().unwrap_or(0),
         plant,
         progress: AtomicU64::new(0),

@@ -33,26 +33,30 @@ impl Run {
     pub(super) fn run_vcpu(&self, cpu: usize, vcpu: Vcpu, measurement: &mut Measurement) -> Result<Ending, Error> {
         let seen = Levels::NONE;
         match self.irqchip {
-            Irqchip::User => self.run_loop(cpu, vcpu, User { controller: &self.controller, cpu, seen }, measurement),
-            Irqchip::Bare => self.run_loop(cpu, vcpu, Bare { cpu, intid: self.intid, seen }, measurement),
-            Irqchip::Vgicv2 | Irqchip::Vgicv3 => self.run_loop(cpu, vcpu, Kernel, measurement),
+            Irqchip::User => {
+                self.run_loop(cpu, vcpu, &mut User { controller: &self.controller, cpu, seen }, measurement)
+            }
+            Irqchip::Bare => self.run_loop(cpu, vcpu, &mut Bare { cpu, intid: self.intid, seen }, measurement),
+            Irqchip::Vgicv2 | Irqchip::Vgicv3 => self.run_loop(cpu, vcpu, &mut Kernel, measurement),
         }
     }
 
     /// The loop that is measured: nothing in it allocates, prints or asks the kernel for anything but KVM_RUN and
     /// KVM_IRQ_LINE.
-    fn run_loop<C: irqchip::Irqchip>(
+    pub(super) fn run_loop<C: irqchip::Irqchip>(
         &self,
         cpu: usize,
         mut vcpu: Vcpu,
-        mut chip: C,
+        chip: &mut C,
         measurement: &mut Measurement,
     ) -> Result<Ending, Error> {
         let stamps = Vec::with_capacity(STAMPS);
         let mut books = Books { measurement, stamps, ledger: Ledger::default(), offset: 0 };
         loop {
+            chip.entering();
             let exit = vcpu.run();
             let returned = clock::stamp();
+            chip.returned(returned);
             let levels = vcpu.levels();
             let changed = levels.0 ^ chip.seen().0;
             if self.plant != 0 && changed & levels.0 != 0 {
@@ -100,10 +104,14 @@ impl Run {
                 vcpu.answer(mailbox::SCRATCH_VALUE);
             }
             (Some(mailbox::SINK), Exit::MmioWrite { .. }) => books.ledger.traffic += 1,
-            (Some(mailbox::COMMAND), Exit::MmioRead { .. }) => vcpu.answer(mailbox::COMMAND_MEASURE),
+            (Some(mailbox::COMMAND), Exit::MmioRead { .. }) => vcpu.answer(self.command),
             (Some(mailbox::HELLO), Exit::MmioWrite { value: mailbox::HELLO_MAGIC, .. }) => {}
             (Some(mailbox::OFFSET), Exit::MmioWrite { value, .. }) => books.offset = value,
             (Some(mailbox::SAMPLES), Exit::MmioWrite { value, .. }) => self.hand_over(cpu, value, books)?,
+            // A litmus program leaves records and no samples.
+            (Some(mailbox::DONE), Exit::MmioWrite { .. }) if self.command == mailbox::COMMAND_LITMUS => {
+                return Ok(Some(Ending::Done));
+            }
             (Some(mailbox::DONE), Exit::MmioWrite { value, .. }) => {
                 self.hand_over(cpu, value, books)?;
                 return Ok(Some(Ending::Done));
