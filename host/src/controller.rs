@@ -9,7 +9,6 @@
 //! No thread holds both locks.
 
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use vtick_abi::layout::{GICC_BASE, GICC_SIZE, GICD_BASE, GICD_SIZE, MAX_VCPUS};
 use vtick_gic::{Gic, Lines, State, StateError};
@@ -77,11 +76,13 @@ impl Access {
 /// The interrupt controller of a VM, or the wire that stands in for it, and the lines it drives.
 pub struct Controller {
     routing: Routing,
-    gic: Mutex<Gic>,
+    /// This lock and those of `driven` are taken on each access: they have no poison to look at.
+    gic: parking_lot::Mutex<Gic>,
     /// Where each vCPU's lines belong ([`encode`]): the GIC's outputs, written with `gic` locked, so that they need not
     /// be asked for again; or the wire's, written by the vCPU's own thread.
     wanted: [AtomicU8; MAX_VCPUS],
-    driven: [Mutex<Lines>; MAX_VCPUS],
+    /// What KVM_IRQ_LINE was last told, a vCPU each ([`encode`]).
+    driven: [parking_lot::Mutex<u8>; MAX_VCPUS],
 }
 
 impl Controller {
@@ -92,7 +93,7 @@ impl Controller {
     pub fn new(vcpus: usize, routing: Routing) -> Controller {
         let gic = Gic::new(vcpus, SPIS).expect("1 to 8 vCPUs");
         let wanted = std::array::from_fn(|cpu| AtomicU8::new(encode(gic.output(cpu))));
-        Controller { routing, gic: Mutex::new(gic), wanted, driven: Default::default() }
+        Controller { routing, gic: parking_lot::Mutex::new(gic), wanted, driven: Default::default() }
     }
 
     /// Takes in what a return of KVM_RUN on `cpu` reported and did: levels first, then the access, as the guest has
@@ -103,7 +104,7 @@ impl Controller {
         let changed = seen.0 ^ levels.0;
         match self.routing {
             Routing::Gic if changed != 0 || access.is_some() => {
-                let mut gic = lock(&self.gic);
+                let mut gic = self.gic.lock();
                 if changed != 0 {
                     for (device, intid) in INTIDS {
                         if changed & device.0 != 0 {
@@ -134,20 +135,20 @@ impl Controller {
         if self.routing != Routing::Gic {
             return 0;
         }
-        let mut gic = lock(&self.gic);
+        let mut gic = self.gic.lock();
         gic.set_spi(intid, level);
         self.publish(&mut gic)
     }
 
     /// The GIC's whole state, input levels included.
     pub fn save(&self) -> State {
-        lock(&self.gic).save()
+        self.gic.lock().save()
     }
 
     /// Puts the GIC into a state that was saved. Returns the CPUs whose lines are to be
     /// [`settled`](Controller::settle): all.
     pub fn restore(&self, state: &State) -> Result<u8, StateError> {
-        let mut gic = lock(&self.gic);
+        let mut gic = self.gic.lock();
         *gic = Gic::restore(state)?;
         Ok(self.publish(&mut gic))
     }
@@ -168,29 +169,26 @@ impl Controller {
         while left != 0 {
             let target = left.trailing_zeros() as usize % MAX_VCPUS;
             left &= left - 1;
-            let mut driven = lock(&self.driven[target]);
-            let wanted = decode(self.wanted[target].load(Ordering::Acquire));
-            if wanted.irq != driven.irq {
-                driven.irq = wanted.irq;
-                drive(target, Line::Irq, wanted.irq)?;
+            let mut driven = self.driven[target].lock();
+            let wanted = self.wanted[target].load(Ordering::Acquire);
+            let moved = std::mem::replace(&mut *driven, wanted) ^ wanted;
+            if moved & IRQ != 0 {
+                drive(target, Line::Irq, wanted & IRQ != 0)?;
             }
-            if wanted.fiq != driven.fiq {
-                driven.fiq = wanted.fiq;
-                drive(target, Line::Fiq, wanted.fiq)?;
+            if moved & FIQ != 0 {
+                drive(target, Line::Fiq, wanted & FIQ != 0)?;
             }
         }
         Ok(())
     }
 }
 
-/// Both lines in a byte: IRQ in bit 0, FIQ in bit 1.
-fn encode(lines: Lines) -> u8 {
-    u8::from(lines.irq) | u8::from(lines.fiq) << 1
-}
+const IRQ: u8 = 1 << 0;
+const FIQ: u8 = 1 << 1;
 
-/// See [`encode`].
-fn decode(lines: u8) -> Lines {
-    Lines { irq: lines & 1 != 0, fiq: lines & 2 != 0 }
+/// Both lines in a byte.
+fn encode(lines: Lines) -> u8 {
+    (u8::from(lines.irq) * IRQ) | (u8::from(lines.fiq) * FIQ)
 }
 
 /// Calls `act` with the number of each bit that is set.
@@ -217,11 +215,6 @@ fn apply(gic: &mut Gic, cpu: usize, access: Access) -> u32 {
             0
         }
     }
-}
-
-/// A lock that another thread's panic does not take away: what it guards is valid after every statement.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -21,6 +21,8 @@ mod vgic;
 mod vm;
 
 pub use boot::BootError;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 pub use measure::MeasureError;
 
 use crate::contract::fault::Fault;
@@ -102,6 +104,11 @@ impl Kvm {
     pub fn boot(&self, setup: &Setup) -> Result<Booted, BootError> {
         boot::boot(setup)
     }
+}
+
+/// A lock that another thread's panic does not take away: what it guards is valid after every statement.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Names the system call that failed.

@@ -13,8 +13,8 @@ use super::super::{Context, Error, affinity, log, registers};
 use super::{Chore, Run};
 use crate::contract::fault::Fault;
 use crate::contract::{Action, Event, TimerRegister, Value};
-use crate::controller::lock;
 use crate::exit::Exit;
+use crate::kvm::lock;
 
 /// struct kvm_arm_counter_offset ([KVM-API/4.136]).
 #[repr(C)]

@@ -9,8 +9,9 @@ use super::super::{Context, Error, guest, registers};
 use super::{Placement, Run};
 use crate::contract::Event;
 use crate::contract::fault::{Fault, Inside, LineCalls, Passed};
-use crate::controller::{Access, lock};
+use crate::controller::Access;
 use crate::exit::Exit;
+use crate::kvm::lock;
 use crate::lines::{Levels, Line};
 
 /// How often a guest is interrupted without a reason.

@@ -7,7 +7,7 @@ use super::super::clock::{self, counter};
 use super::super::{Context, Error};
 use super::{Run, actions};
 use crate::contract::{Action, Event};
-use crate::controller::lock;
+use crate::kvm::lock;
 
 /// Something another thread shall do at a time.
 pub(super) struct Chore {

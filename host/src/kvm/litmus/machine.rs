@@ -18,7 +18,8 @@ use super::super::{Context, Error, registers};
 use super::{Chore, Placement, Run};
 use crate::contract::fault::{Fault, Injector};
 use crate::contract::{Event, Irqchip, Program};
-use crate::controller::{Controller, lock};
+use crate::controller::Controller;
+use crate::kvm::lock;
 use crate::lines::Levels;
 
 /// How much of RAM is looked at at once: what is zero need not be written to a fresh VM.

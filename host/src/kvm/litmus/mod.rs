@@ -22,7 +22,8 @@ use super::vm::Vm;
 use super::{Context, Error};
 use crate::contract::fault::{Fault, Injector};
 use crate::contract::{Action, Ending, Event, Program, Transcript};
-use crate::controller::{Controller, lock};
+use crate::controller::Controller;
+use crate::kvm::lock;
 use crate::lines::Levels;
 
 /// What the threads of one run share.

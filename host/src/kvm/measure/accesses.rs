@@ -10,8 +10,9 @@ use vtick_abi::measure::Config;
 
 use super::{Ended, MeasureError, Run, watch};
 use crate::contract::Ending;
-use crate::controller::{Controller, lock};
+use crate::controller::Controller;
 use crate::kvm::irqchip::{Counted, User};
+use crate::kvm::lock;
 use crate::kvm::vm::{Vm, bytes_of};
 use crate::kvm::{Context, clock};
 use crate::latency::{AccessCosts, Irqchip, Measurement, SCENARIOS, access_program};
