@@ -24,7 +24,7 @@ pub(in crate::kvm) fn accesses() -> Result<AccessCosts, MeasureError> {
     let (header, ops) = access_program(clock::cntfrq()).encode();
     vm.write(PROGRAM_BASE, bytes_of(std::slice::from_ref(&header)))?;
     vm.write(PROGRAM_BASE + size_of::<Header>() as u64, bytes_of::<Op>(&ops))?;
-    let (vcpu, kick) = vm.vcpu(0, false)?;
+    let (vcpu, kick) = vm.vcpu(0)?;
     let run = Arc::new(Run {
         vm,
         controller: Controller::new(1, Routing::Gic),
