@@ -16,8 +16,16 @@ fn screenshot(name: &str) -> PathBuf {
 fn a_report_is_drawn_with_all_its_plots_in_light_and_dark() {
     let folder = tempfile::tempdir().unwrap();
     let place = |name: &str| folder.path().join(name).display().to_string();
-    let scenarios =
-        ["vtimer-spin", "vtimer-wfi", "mmio-read", "periodic-10khz", "periodic-saturated", "--interrupts", "300"];
+    let scenarios = [
+        "vtimer-spin",
+        "vtimer-wfi",
+        "vtimer-mmio",
+        "mmio-read",
+        "periodic-10khz",
+        "periodic-saturated",
+        "--interrupts",
+        "300",
+    ];
     let chips = ["--irqchip", "user,bare,vgicv3", "--kernel", "debian:6.1.0-50", "--kernel", "debian:6.12"];
     let bench = xtask(&[&["bench", "--output", &place("record.json")], &scenarios[..], &chips[..]].concat());
     assert_eq!(bench.status, Some(0), "{}", bench.all());
@@ -45,7 +53,7 @@ fn a_report_is_drawn_with_all_its_plots_in_light_and_dark() {
 /// That a report of the scenarios above, on three interrupt controllers, shows each of them.
 fn has_all(page: &Page, kernels: usize) {
     // One of the scenarios is an operation, without hops.
-    let (interrupts, scenarios) = (4.0, 5.0);
+    let (interrupts, scenarios) = (5.0, 6.0);
     for (plots, due) in [
         ("plots of distribution", scenarios),
         ("plots of timeline", scenarios),

@@ -24,7 +24,10 @@ pub(super) fn over_kernels(page: &mut String, records: &[Measured]) {
             "<h2>{heading}, kernel by kernel</h2><p class=\"soft\">Medians in {}; dashed: asleep in WFI.</p><div class=\"panel\">",
             unit(records)
         );
-        let names: Vec<_> = trends.iter().map(|trend| (format!("s{}", trend.class), trend.name.clone())).collect();
+        let names: Vec<_> = trends
+            .iter()
+            .map(|trend| (format!("s{}{}", trend.class, if trend.dashed { " dashed" } else { "" }), trend.name.clone()))
+            .collect();
         legend(page, &names);
         page.push_str(&svg::trends(heading, &kernels, &trends));
         page.push_str("</div>");

@@ -25,7 +25,16 @@ pub(in crate::report::html) fn distribution(
     let (low, high) = (values().fold(f64::MAX, f64::min) * 0.85, values().fold(1.0, f64::max) * 1.18);
     let scale = |value: f64| (value.ln() - low.ln()) / (high.ln() - low.ln());
     let x = |value: f64| area.left + scale(value) * (area.right - area.left);
-    let most = series.iter().flat_map(|s| s.values).map(|&(_, count)| count).max().unwrap_or(1) as f64;
+    let bins = |s: &Series<'_>| {
+        let mut bins = [0u64; BINS];
+        for &(value, count) in s.values {
+            let bin = (scale(convert(value).max(1) as f64) * BINS as f64) as usize;
+            bins[bin.min(BINS - 1)] += count;
+        }
+        bins
+    };
+    let filled: Vec<_> = series.iter().map(|s| (s.class, bins(s))).collect();
+    let most = filled.iter().flat_map(|(_, bins)| bins).copied().max().unwrap_or(1) as f64;
     let decades = most.log10().ceil().max(1.0);
     let y = |count: f64| area.bottom - (count.log10() + 0.15) / (decades + 0.15) * (area.bottom - area.top);
     for decade in 0..=decades as i32 {
@@ -51,18 +60,12 @@ pub(in crate::report::html) fn distribution(
         let _ = write!(svg, r#"<text x="{at:.1}" y="{:.0}" text-anchor="middle">{label}</text>"#, area.bottom + 17.0);
     }
     let width = (area.right - area.left) / BINS as f64;
-    for s in series {
-        let mut bins = [0u64; BINS];
-        for &(value, count) in s.values {
-            let bin = (scale(convert(value).max(1) as f64) * BINS as f64) as usize;
-            bins[bin.min(BINS - 1)] += count;
-        }
+    for (class, bins) in &filled {
         for (bin, &count) in bins.iter().enumerate().filter(|(_, count)| **count > 0) {
             let (left, top) = (area.left + bin as f64 * width, y(count as f64));
             let _ = write!(
                 svg,
-                r#"<rect class="bar s{}" x="{left:.1}" y="{top:.1}" width="{:.1}" height="{:.1}"/>"#,
-                s.class,
+                r#"<rect class="bar s{class}" x="{left:.1}" y="{top:.1}" width="{:.1}" height="{:.1}"/>"#,
                 width.max(2.0),
                 area.bottom - top
             );
@@ -88,4 +91,18 @@ pub(in crate::report::html) fn distribution(
         area.left, area.right, area.bottom, area.bottom
     );
     svg
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_highest_bar_is_within_the_plot_however_many_values_it_stands_for() {
+        let values: Vec<(u64, u64)> = (0..5_000).map(|n| (100_000 + n, 1)).chain([(1_000_000, 1)]).collect();
+        let svg = distribution("d", &[Series { class: 0, values: &values, p50: 102_500 }], |ticks| ticks);
+        let tops = svg.split("<rect").skip(1).map(|bar| bar.split(" y=\"").nth(1).unwrap().split('"').next().unwrap());
+        let tops: Vec<f64> = tops.map(|top| top.parse().unwrap()).collect();
+        assert!(tops.len() > 1 && tops.iter().all(|top| *top >= 24.0), "{tops:?}");
+    }
 }

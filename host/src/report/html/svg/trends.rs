@@ -44,6 +44,13 @@ pub(in crate::report::html) fn trends(title: &str, kernels: &[&str], trends: &[T
             escape(kernel)
         );
     }
+    // Figures stand beside their marks, but never upon one another: what has no room is in the mark's title.
+    let mut placed: Vec<(f64, f64)> = Vec::new();
+    let mut figures = String::new();
+    let marks = |column: f64| {
+        let index = (0..kernels.len()).find(|n| x(*n) == column);
+        trends.iter().filter_map(move |trend| trend.values[index?]).map(|value| y(value as f64))
+    };
     for trend in trends {
         let class = trend.class;
         let dash = if trend.dashed { r#" stroke-dasharray="6 4""# } else { "" };
@@ -51,17 +58,44 @@ pub(in crate::report::html) fn trends(title: &str, kernels: &[&str], trends: &[T
         let points = known.iter().map(|&(at, value)| format!("{at:.1},{:.1}", y(value as f64))).collect::<Vec<_>>();
         let _ = write!(svg, r#"<polyline class="line s{class}"{dash} points="{}"/>"#, points.join(" "));
         for (at, value) in known {
-            let (above, label, name) = (y(value as f64), thousands(value), escape(&trend.name));
+            let (mark, label, name) = (y(value as f64), thousands(value), escape(&trend.name));
             let _ = write!(
                 svg,
-                r#"<circle class="fill s{class}" cx="{at:.1}" cy="{above:.1}" r="4"><title>{name}: {label}</title></circle>"#
+                r#"<circle class="fill s{class}" cx="{at:.1}" cy="{mark:.1}" r="4"><title>{name}: {label}</title></circle>"#
             );
-            let _ = write!(
-                svg,
-                r#"<text x="{at:.1}" y="{:.1}" text-anchor="middle">{label}</text>"#,
-                if trend.below { above + 17.0 } else { above - 8.0 }
-            );
+            let (above, below, beside) = (mark - 8.0, mark + 17.0, mark + 4.0);
+            let order = if trend.below { [below, above, beside] } else { [above, below, beside] };
+            let is_free = |&place: &f64| {
+                let column = if place == beside { at + 34.0 } else { at };
+                let upon_another = placed.iter().any(|&(x, y)| (x - column).abs() < 44.0 && (y - place).abs() <= 13.0);
+                let upon_a_mark = marks(at).any(|other| other != mark && (place - 16.0..place + 5.0).contains(&other));
+                !upon_another && (place == beside || !upon_a_mark)
+            };
+            if let Some(place) = order.into_iter().find(is_free) {
+                let (column, anchor, from) = match place == beside {
+                    true => (at + 34.0, "start", at + 9.0),
+                    false => (at, "middle", at),
+                };
+                let _ = write!(figures, r#"<text x="{from:.1}" y="{place:.1}" text-anchor="{anchor}">{label}</text>"#);
+                placed.push((column, place));
+            }
         }
     }
-    svg + "</svg>"
+    svg + &figures + "</svg>"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_that_would_stand_upon_one_another_are_left_to_the_marks_title() {
+        let trend =
+            |value| Trend { name: "n".into(), values: vec![Some(value)], class: 0, dashed: false, below: false };
+        let svg = trends("t", &["k"], &[trend(10_000), trend(10_010), trend(10_020)]);
+        let figures = svg.matches(">10,0").count();
+        assert_eq!((figures, svg.matches("<circle").count()), (2 + 1, 3), "above, below, and on the axis\n{svg}");
+        let apart = trends("t", &["k"], &[trend(10_000), trend(5_000), trend(2_000)]);
+        assert_eq!(apart.matches(r#"text-anchor="middle">"#).count(), 3 + 1, "and the kernel\n{apart}");
+    }
 }
