@@ -91,7 +91,7 @@ impl Run {
             return Ok(Some(Stop::Told(at)));
         }
         shared.look.store(false, Ordering::Relaxed);
-        if at.oversleeps(self.patience.overslept) {
+        if at.oversleeps(self.patience.overslept(at.stopped.in_wfi)) {
             return Ok(Some(Stop::Overslept(at)));
         }
         let again = shared.seen.note(&at, self.patience);

@@ -28,14 +28,21 @@ const STOPS: u32 = 20;
 /// How long things may take that should take no time.
 #[derive(Clone, Copy)]
 pub(super) struct Patience {
-    /// Ticks from a deadline on, after which it was overslept.
-    pub(super) overslept: u64,
+    /// Ticks from a deadline on, after which a vCPU in WFI overslept it.
+    asleep: u64,
+    /// The same, of one that runs: the host's scheduler may have kept it waiting.
+    awake: u64,
 }
 
 impl Patience {
-    /// A second: the host's scheduler may keep a vCPU's thread waiting for long.
+    /// A tenth of a second in WFI, which KVM_RUN has not left for a second or two by then. The look ends the WFI, whoever is to blame: an affected guest goes on until the next.
     pub(super) fn usual() -> Patience {
-        Patience { overslept: clock::cntfrq() }
+        Patience { asleep: clock::cntfrq() / 10, awake: 10 * clock::cntfrq() }
+    }
+
+    /// Ticks from a deadline on, after which it was overslept.
+    pub(super) fn overslept(self, in_wfi: bool) -> u64 {
+        if in_wfi { self.asleep } else { self.awake }
     }
 }
 
@@ -57,7 +64,7 @@ impl Sight {
         } else if !stopped.in_wfi {
             0
         } else if let Some(left) = stopped.next_deadline() {
-            counter().saturating_add(left).saturating_add(patience.overslept)
+            counter().saturating_add(left).saturating_add(patience.asleep)
         } else {
             u64::MAX
         };
