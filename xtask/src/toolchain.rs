@@ -30,7 +30,7 @@ const RUNNER_GNU: &str = "aarch64-unknown-linux-gnu";
 
 /// A static program at a fixed address: it needs nothing of the machine it is copied to, and runs the same
 /// instructions there every time.
-const STATIC: &str = "-Ctarget-feature=+crt-static -Crelocation-model=static";
+const STATIC: &str = "-Ctarget-feature=+crt-static,-outline-atomics -Crelocation-model=static";
 
 /// What is taken of LLVM's programs; `ld.lld` is a link to `lld`.
 const USED: [&str; 7] = ["lld", "ld.lld", "llvm-objdump", "llvm-objcopy", "llvm-nm", "llvm-size", "llvm-readobj"];

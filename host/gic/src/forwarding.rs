@@ -29,6 +29,17 @@ impl Forwarding {
     pub(crate) const EMPTY: Forwarding =
         Forwarding { forwarded: [0; WORDS], words: 0, highest: None, lines: Lines { irq: false, fiq: false } };
 
+    /// The one interrupt that is forwarded, or none (`Some(None)`); `None`: there are several.
+    fn only(&self) -> Option<Option<u16>> {
+        if self.words == 0 {
+            return Some(None);
+        }
+        let word = self.words.trailing_zeros();
+        let forwarded = self.forwarded[word as usize];
+        let single = self.words.is_power_of_two() && forwarded.is_power_of_two();
+        single.then(|| Some((word * 32 + forwarded.trailing_zeros()) as u16))
+    }
+
     fn toggle(&mut self, intid: usize) {
         let word = intid / 32;
         self.forwarded[word] ^= 1 << (intid % 32);
@@ -75,10 +86,26 @@ impl Gic {
     }
 
     /// One interrupt has changed: brings its bits up to date. `cpu` tells whose it is if it is an SGI or PPI.
+    #[inline]
     pub(crate) fn forward(&mut self, cpu: usize, intid: usize) {
-        let owners = if intid < PRIVATE { 1 << cpu } else { self.cpu_mask() };
+        if intid < PRIVATE { self.forward_private(cpu, intid) } else { self.forward_shared(intid) }
+    }
+
+    /// An SGI or PPI can only go to the CPU that it belongs to: there is less to look at.
+    #[inline]
+    fn forward_private(&mut self, cpu: usize, intid: usize) {
         let is = self.forwards_to(cpu, intid);
-        let was = self.forwarded_to[intid] & owners;
+        let was = self.forwarded_to[intid] & 1 << cpu;
+        self.stale |= was | is;
+        if was != is {
+            self.forwarded_to[intid] ^= 1 << cpu;
+            self.forwarding[cpu].toggle(intid);
+        }
+    }
+
+    fn forward_shared(&mut self, intid: usize) {
+        let is = self.forwards_to(0, intid);
+        let was = self.forwarded_to[intid];
         // Even where it was and still is forwarded, its priority or group may have changed.
         self.stale |= was | is;
         self.forwarded_to[intid] ^= was ^ is;
@@ -103,6 +130,10 @@ impl Gic {
     /// with the lowest INTID (choice).
     fn find_highest(&self, cpu: usize) -> Option<u16> {
         let forwarding = &self.forwarding[cpu];
+        // As a rule there is one, or none.
+        if let Some(only) = forwarding.only() {
+            return only;
+        }
         let mut highest = None;
         let mut highest_priority = u16::MAX;
         for word in ones(forwarding.words) {
