@@ -18,6 +18,8 @@ struct Vcpu {
     records: AtomicU64,
     /// IRQs and FIQs taken so far.
     taken: AtomicU64,
+    /// Handlers that run now, one inside the other.
+    nested: AtomicU64,
     /// ESR_EL1 of the operation that was UNDEFINED, or zero.
     fault: AtomicU64,
     /// Whether the operation under way may be UNDEFINED.
@@ -29,6 +31,7 @@ static VCPUS: [Vcpu; MAX_VCPUS] = [const {
         registers: [const { AtomicU64::new(0) }; abi::REGISTERS],
         records: AtomicU64::new(0),
         taken: AtomicU64::new(0),
+        nested: AtomicU64::new(0),
         fault: AtomicU64::new(0),
         may_fault: AtomicU64::new(0),
     }
@@ -61,6 +64,9 @@ fn op(index: u32) -> Op {
     unsafe { *(ops as *const Op).add(index as usize) }
 }
 
+/// Handlers that a program may have inside one another: a vCPU's stack holds more, and does not grow into anything.
+const MOST_NESTED: u64 = 8;
+
 fn handle(vcpu: usize, frame: &mut Frame) -> Handled {
     let state = &VCPUS[vcpu];
     let (entry, kind) = match frame.vector() {
@@ -79,11 +85,14 @@ fn handle(vcpu: usize, frame: &mut Frame) -> Handled {
     }
     record(vcpu, Record { op: entry, kind, before: frame.counter, after: frame.counter, value: frame.elr });
     state.taken.fetch_add(1, Relaxed);
+    let nested = state.nested.fetch_add(1, Relaxed);
+    assert!(nested < MOST_NESTED, "more than {MOST_NESTED} handlers inside one another");
     let interrupted = state.registers.each_ref().map(|register| register.load(Relaxed));
     let may_fault = state.may_fault.load(Relaxed);
     interpret(vcpu, entry);
     // The handler may have unmasked them; the way out of the vectors must not be interrupted.
     sysreg::mask(abi::daif::IRQ | abi::daif::FIQ);
+    state.nested.fetch_sub(1, Relaxed);
     state.may_fault.store(may_fault, Relaxed);
     state.registers.iter().zip(interrupted).for_each(|(register, value)| register.store(value, Relaxed));
     Handled::Return

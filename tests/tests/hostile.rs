@@ -75,25 +75,6 @@ fn an_endless_loop_with_interrupts_off_ends_with_the_time_it_was_given() {
 }
 
 #[test]
-#[ignore = "boots an emulated host"]
-fn a_handler_that_faults_at_its_start_is_a_recursion() {
-    // adr x1, . + 0x800; msr vbar_el1, x1; isb; udf #0: the vectors are zeroes, which are UDF too.
-    let due = ["at the start of its own handler, for ever: unknown reason, or an undefined instruction at 0x40080a00"];
-    ends_with(&[0x1000_4001, 0xd518_c001, 0xd503_3fdf, 0], &due);
-}
-
-#[test]
-#[ignore = "boots an emulated host"]
-fn a_guest_that_follows_a_garbage_pointer_for_a_device_tree_is_diagnosed() {
-    // x1 = 0xdeadbeefdeadbeef; ldr w2, [x1].
-    let pointer = [0xd297_dde1, 0xf2bb_d5a1, 0xf2d7_dde1, 0xf2fb_d5a1];
-    ends_with(
-        &[&pointer[..], &[0xb940_0022]].concat(),
-        &["takes an exception at the start of its own handler, for ever"],
-    );
-}
-
-#[test]
 #[ignore = "boots emulated hosts"]
 fn a_guest_that_turns_itself_off_or_wants_a_reset_has_ended() {
     ends_with(&CPU_OFF, &["every vCPU has turned itself off (PSCI CPU_OFF)"]);
