@@ -83,7 +83,7 @@ fn reaches_vcpu_1(p: &mut Program, irq: u32) -> Judge {
 }
 
 fn wakes_no_other(p: &mut Program) -> Judge {
-    p.stop_after(p.us(10_000));
+    p.stop_after(p.us(100_000));
     p.ask(Action::Meet);
     let asleep = p.wfi();
     let (raised, ran_on) = p.on_vcpu(1, |p| {
