@@ -57,10 +57,10 @@ fn a_planted_slowdown_of_a_hundred_instructions_is_found_and_nothing_else() {
     let found = compare(&planted, "1%");
     assert_eq!(found.status, Some(1), "{}", found.all());
     let line = found.stdout.lines().find(|line| line.contains("user") && line.contains("deadline to handler"));
-    // The turns of a loop, and what it takes to come to it.
+    // The turns of a loop, the call of it, and what the caller has to keep over a call.
     let more =
         line.and_then(|line| line.split_whitespace().find_map(|word| word.strip_prefix('+')?.parse::<u64>().ok()));
-    assert!(more.is_some_and(|more| (100..=110).contains(&more)), "{}", found.stdout);
+    assert!(more.is_some_and(|more| (100..=130).contains(&more)), "{}", found.stdout);
     assert_eq!(compare(&planted, "5%").status, Some(0));
 }
 
