@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use vtick_abi::layout::{GICC_BASE, GICC_SIZE, GICD_BASE, GICD_SIZE, MAX_VCPUS};
 use vtick_gic::{Gic, Lines, State, StateError};
 
+use crate::exit::Exit;
 use crate::lines::{INTIDS, Levels, Line, Routing};
 
 /// SPIs of the GIC: enough for the devices of QEMU's `virt` machine.
@@ -46,6 +47,16 @@ impl Access {
             return None;
         };
         Some(Access { frame, offset, len: usize::from(len), write: write.map(|value| value as u32) })
+    }
+
+    /// The access that a return of KVM_RUN is.
+    #[inline(always)]
+    pub fn of(exit: Exit) -> Option<Access> {
+        match exit {
+            Exit::MmioRead { address, len } => Access::at(address, len, None),
+            Exit::MmioWrite { address, len, value } => Access::at(address, len, Some(value)),
+            _ => None,
+        }
     }
 
     /// Whether it acknowledges an interrupt: a read of GICC_IAR or GICC_AIAR `[GICv2/4.4.4, 4.4.9]`.

@@ -4,7 +4,6 @@ use serde::Serialize;
 
 use super::check::Check;
 use super::transcript::{Ending, Transcript};
-use crate::lines::Levels;
 use crate::report::Host;
 
 /// A known fault of the kernel that a transcript matches.
@@ -62,7 +61,7 @@ const KNOWN: &[Known] = &[
 /// Whether a vCPU sleeps past the deadline of one of its timers, and nobody was told.
 fn overslept(transcript: &Transcript) -> bool {
     transcript.endings.iter().any(|ending| match ending {
-        Ending::Stopped(stopped) => (stopped.in_wfi || stopped.in_hvc) && stopped.unreported() != Levels::NONE,
+        Ending::Stopped(stopped) => (stopped.in_wfi || stopped.in_hvc) && stopped.overdue().is_some(),
         _ => false,
     })
 }

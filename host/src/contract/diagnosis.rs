@@ -39,55 +39,75 @@ pub fn diagnose_stopped(s: &Stopped) -> String {
     format!("{place} {}, {}", s.symbol, timers(s))
 }
 
+/// A timer of a stopped vCPU.
+struct Timer {
+    which: &'static str,
+    ctl: u64,
+    /// Ticks since its deadline; negative, to its deadline.
+    late: i64,
+    reported: bool,
+}
+
+impl Timer {
+    fn new(which: &'static str, ctl: u64, late: u64, reported: bool) -> Timer {
+        Timer { which, ctl, late: late as i64, reported }
+    }
+
+    /// Whether its output is asserted as soon as its deadline is over.
+    fn is_on(&self) -> bool {
+        self.ctl & (ENABLE | IMASK) == ENABLE
+    }
+
+    /// Whether its output is due, since when, and whether it was reported; `None`: it is off.
+    fn story(&self) -> Option<String> {
+        let Timer { which, ctl, late, reported } = *self;
+        if ctl & ENABLE == 0 {
+            return None;
+        }
+        Some(if ctl & IMASK != 0 {
+            format!("{which} timer masked (IMASK)")
+        } else if late < 0 {
+            format!("{which} timer due in {} ticks", late.unsigned_abs())
+        } else {
+            let reported = if reported { "level reported" } else { "level never reported" };
+            format!("{which} timer expired {late} ticks ago, {reported}")
+        })
+    }
+}
+
 impl Stopped {
+    /// The virtual timer, and the physical one where it is known.
+    fn timers(&self) -> impl Iterator<Item = Timer> {
+        let reported = |level| self.levels.contains(level);
+        let late = self.cntvct.wrapping_sub(self.cntv_cval);
+        let vtimer = Timer::new("virtual", self.cntv_ctl, late, reported(Levels::VTIMER));
+        let ptimer = self.ptimer.map(|timer| {
+            let late = timer.count.wrapping_sub(timer.cval);
+            Timer::new("physical", timer.ctl, late, reported(Levels::PTIMER))
+        });
+        [vtimer].into_iter().chain(ptimer)
+    }
+
     /// For how many ticks a timer's output has been due without being reported; `None`: whatever is due was reported.
     pub fn overdue(&self) -> Option<u64> {
-        let due = |ctl: u64, late: u64, level: Levels| {
-            let asserted = ctl & (ENABLE | IMASK) == ENABLE && late as i64 >= 0;
-            (asserted && !self.levels.contains(level)).then_some(late)
-        };
-        let ptimer = self.ptimer.and_then(|p| due(p.ctl, p.count.wrapping_sub(p.cval), Levels::PTIMER));
-        due(self.cntv_ctl, self.cntvct.wrapping_sub(self.cntv_cval), Levels::VTIMER).max(ptimer)
+        let due = self.timers().filter(|timer| timer.is_on() && timer.late >= 0 && !timer.reported);
+        due.map(|timer| timer.late as u64).max()
     }
 
     /// Ticks to the next deadline of a timer, 0 if one has passed; `None`: no timer is on.
     pub fn next_deadline(&self) -> Option<u64> {
-        let left = |ctl: u64, left: u64| (ctl & (ENABLE | IMASK) == ENABLE).then_some((left as i64).max(0) as u64);
-        let vtimer = left(self.cntv_ctl, self.cntv_cval.wrapping_sub(self.cntvct));
-        let ptimer = self.ptimer.and_then(|p| left(p.ctl, p.cval.wrapping_sub(p.count)));
-        vtimer.into_iter().chain(ptimer).min()
+        self.timers().filter(Timer::is_on).map(|timer| timer.late.min(0).unsigned_abs()).min()
     }
 }
 
-/// Both timers' stories; of one that is off while the other is not there is none.
+/// The timers' stories; of one that is off while the other is not there is none.
 fn timers(s: &Stopped) -> String {
-    let late = s.cntvct.wrapping_sub(s.cntv_cval) as i64;
-    let vtimer = timer("virtual", s.cntv_ctl, late, s.levels.contains(Levels::VTIMER));
-    let ptimer = s.ptimer.and_then(|ptimer| {
-        let late = ptimer.count.wrapping_sub(ptimer.cval) as i64;
-        timer("physical", ptimer.ctl, late, s.levels.contains(Levels::PTIMER))
-    });
-    match (vtimer, ptimer) {
-        (Some(vtimer), Some(ptimer)) => format!("{vtimer}; {ptimer}"),
-        (Some(one), None) | (None, Some(one)) => one,
-        (None, None) if s.ptimer.is_none() => "virtual timer off".to_owned(),
-        (None, None) => "both timers off".to_owned(),
+    let stories: Vec<_> = s.timers().filter_map(|timer| timer.story()).collect();
+    match (&stories[..], s.ptimer) {
+        ([], None) => "virtual timer off".to_owned(),
+        ([], Some(_)) => "both timers off".to_owned(),
+        (stories, _) => stories.join("; "),
     }
-}
-
-/// A timer's story: whether its output is due, since when, and whether it was reported; `None`: it is off.
-fn timer(which: &str, ctl: u64, late: i64, reported: bool) -> Option<String> {
-    if ctl & ENABLE == 0 {
-        return None;
-    }
-    Some(if ctl & IMASK != 0 {
-        format!("{which} timer masked (IMASK)")
-    } else if late < 0 {
-        format!("{which} timer due in {} ticks", -late)
-    } else {
-        let reported = if reported { "level reported" } else { "level never reported" };
-        format!("{which} timer expired {late} ticks ago, {reported}")
-    })
 }
 
 #[cfg(test)]
@@ -96,19 +116,7 @@ mod tests {
     use crate::contract::Ptimer;
 
     fn stopped() -> Stopped {
-        Stopped {
-            at: 0,
-            pc: 0x4008_1234,
-            symbol: "0x40081234 (litmus::wfi+0x8)".to_owned(),
-            in_wfi: true,
-            in_hvc: false,
-            pstate: 0x3c5,
-            cntv_ctl: 5,
-            cntv_cval: 1000,
-            cntvct: 5000,
-            ptimer: None,
-            levels: Levels::NONE,
-        }
+        Stopped { symbol: "0x40081234 (litmus::wfi+0x8)".to_owned(), ..Stopped::overslept() }
     }
 
     #[test]

@@ -27,16 +27,6 @@ pub(super) trait Irqchip {
     fn entering(&mut self) {}
 }
 
-/// The access to the GIC that an exit is.
-#[inline(always)]
-fn access(exit: Exit) -> Option<Access> {
-    match exit {
-        Exit::MmioRead { address, len } => Access::at(address, len, None),
-        Exit::MmioWrite { address, len, value } => Access::at(address, len, Some(value)),
-        _ => None,
-    }
-}
-
 /// vtick's GICv2.
 pub(super) struct User<'a> {
     pub(super) controller: &'a Controller,
@@ -47,7 +37,7 @@ pub(super) struct User<'a> {
 impl Irqchip for User<'_> {
     #[inline(always)]
     fn step(&mut self, vm: &Vm, levels: Levels, exit: Exit, lines: &mut u64) -> Result<Option<u64>, Error> {
-        let access = access(exit);
+        let access = Access::of(exit);
         let (answer, changed) = self.controller.update(self.cpu, &mut self.seen, levels, access);
         if changed != 0 {
             self.controller.settle(changed, |cpu, line, level| {
@@ -84,7 +74,7 @@ impl Counted<'_> {
 impl Irqchip for Counted<'_> {
     #[inline(always)]
     fn step(&mut self, vm: &Vm, levels: Levels, exit: Exit, lines: &mut u64) -> Result<Option<u64>, Error> {
-        let access = access(exit);
+        let access = Access::of(exit);
         self.access = access;
         let User { controller, cpu, ref mut seen } = self.user;
         let (answer, changed) = controller.update(cpu, seen, levels, access);

@@ -211,20 +211,8 @@ mod tests {
     use crate::lines::Levels;
 
     fn snapshot() -> Snapshot {
-        let stopped = Stopped {
-            at: 0,
-            pc: 0x4008_1234,
-            symbol: "0x40081234".to_owned(),
-            in_wfi: true,
-            in_hvc: false,
-            pstate: 0x3c5,
-            cntv_ctl: 5,
-            cntv_cval: 1000,
-            cntvct: 5000,
-            ptimer: None,
-            levels: Levels::NONE,
-        };
-        Snapshot { stopped, off: false, x: [7; 31], el1: El1 { vbar: 0x4009_0000, ..El1::default() } }
+        let el1 = El1 { vbar: 0x4009_0000, ..El1::default() };
+        Snapshot { stopped: Stopped::overslept(), off: false, x: [7; 31], el1 }
     }
 
     fn with(change: impl FnOnce(&mut Snapshot)) -> Snapshot {

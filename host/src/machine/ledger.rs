@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::fmt::{Display, Formatter, Result};
 
+use crate::figures::thousands;
+
 /// INTIDs from here on name no interrupt `[GICv2/2.2.1]`.
 const SPECIAL: usize = 1020;
 
@@ -192,19 +194,6 @@ fn name(intid: usize) -> String {
         48..80 => format!("virtio {}", intid - 48),
         _ => "unassigned".to_owned(),
     }
-}
-
-/// A number with a comma before every third digit.
-fn thousands(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 #[cfg(test)]

@@ -55,18 +55,14 @@ impl Machine {
     /// [`settled`](Controller::settle), before KVM_RUN.
     #[inline(always)]
     pub fn step(&self, cpu: usize, books: &mut Books, exit: Exit, levels: Levels) -> (Flow, Moved) {
-        let (access, write) = match exit {
-            Exit::MmioRead { address, len } => (Access::at(address, len, None), false),
-            Exit::MmioWrite { address, len, value } => (Access::at(address, len, Some(value)), true),
-            _ => (None, false),
-        };
+        let access = Access::of(exit);
         let changed = levels != books.seen;
         let ledger = &mut books.ledger;
         ledger.coalesced += u64::from(changed && exit != Exit::Interrupted);
         let (answer, cpus) = self.controller.update(cpu, &mut books.seen, levels, access);
         if let Some(access) = access {
             let moved = Moved { cpus, output: None };
-            if write {
+            if access.write().is_some() {
                 ledger.gic_writes += 1;
                 return (Flow::Resume, moved);
             }

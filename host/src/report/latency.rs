@@ -4,8 +4,8 @@ use anstream::println;
 use owo_colors::OwoColorize;
 
 use super::compare::named_figures;
-use super::figures::{percent, signed, sparkline, thousands};
 use super::record::{Host, Measured};
+use crate::figures::{percent, signed, sparkline, thousands};
 use crate::latency::{Fitness, Irqchip, Ledger, Outcome, Summary};
 
 /// Width of the names in front of the figures.

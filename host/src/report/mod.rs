@@ -1,7 +1,6 @@
 //! One versioned record of a run; everything that is printed is a view of it.
 
 mod compare;
-mod figures;
 pub mod html;
 pub mod latency;
 pub mod rates;

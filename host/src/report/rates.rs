@@ -3,8 +3,8 @@
 use anstream::println;
 use owo_colors::OwoColorize;
 
-use super::figures::thousands;
 use super::record::Host;
+use crate::figures::thousands;
 use crate::latency::{Counts, Irqchip, Outcome};
 
 /// Where a path saturates, in ticks.

@@ -90,6 +90,16 @@ pub enum Unit {
     Nanoseconds,
 }
 
+impl Unit {
+    /// For a person.
+    pub fn name(self) -> &'static str {
+        match self {
+            Unit::Instructions => "instructions",
+            Unit::Nanoseconds => "ns",
+        }
+    }
+}
+
 /// The machine a run was made on.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Host {

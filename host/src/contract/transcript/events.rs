@@ -76,14 +76,23 @@ pub struct Stopped {
     pub levels: Levels,
 }
 
+#[cfg(test)]
 impl Stopped {
-    /// The timers whose output is due (enabled, not masked, deadline over) and was not reported.
-    pub fn unreported(&self) -> Levels {
-        let due = |ctl: u64, late: u64| ctl & 3 == 1 && late as i64 >= 0;
-        let vtimer = due(self.cntv_ctl, self.cntvct.wrapping_sub(self.cntv_cval));
-        let ptimer = self.ptimer.is_some_and(|timer| due(timer.ctl, timer.count.wrapping_sub(timer.cval)));
-        let of = |due: bool, device: Levels| if due { device.0 } else { 0 };
-        Levels((of(vtimer, Levels::VTIMER) | of(ptimer, Levels::PTIMER)) & !self.levels.0)
+    /// A vCPU in WFI, whose vtimer's output has been due for 4000 ticks and was not reported.
+    pub(crate) fn overslept() -> Stopped {
+        Stopped {
+            at: 0,
+            pc: 0x4008_1234,
+            symbol: "0x40081234".to_owned(),
+            in_wfi: true,
+            in_hvc: false,
+            pstate: 0x3c5,
+            cntv_ctl: 5,
+            cntv_cval: 1000,
+            cntvct: 5000,
+            ptimer: None,
+            levels: Levels::NONE,
+        }
     }
 }
 

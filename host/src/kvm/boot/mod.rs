@@ -55,7 +55,7 @@ struct Shared {
     returns: AtomicU64,
     /// The watchdog wants the thread to look at its vCPU.
     look: AtomicBool,
-    /// What it saw: [`watch::Seen`].
+    /// What it saw.
     seen: watch::Sight,
 }
 

@@ -55,16 +55,12 @@ impl Run {
             let pc = if self.notes_pc { Some(vcpu.register(registers::PC)?) } else { None };
             let seen_now = Return { vcpu: index, entered, returned, exit, levels, pc };
             if self.aloud {
-                // As an error (<3>), which even a quiet console shows. Where it may not be said nothing is lost but last words.
+                // As an error (<3>), which even a quiet console shows. Where it may not be said, last words alone are lost.
                 let _ = log::say(&format!("<3>vtick: at {returned}: vCPU {index} {seen_now}"));
             }
             events.push(Event::Return(seen_now));
 
-            let access = match exit {
-                Exit::MmioRead { address, len } => Access::at(address, len, None),
-                Exit::MmioWrite { address, len, value } => Access::at(address, len, Some(value)),
-                _ => None,
-            };
+            let access = Access::of(exit);
             let (answer, changed) = self.update(index, &mut seen, levels, access)?;
             self.settle(Some(index), changed, events)?;
             match exit {

@@ -2,9 +2,9 @@
 
 mod text;
 
-use super::figures::percent;
 use super::record::{Measured, Unit};
 use super::statistics::{mann_whitney, median_interval};
+use crate::figures::percent;
 use crate::latency::{Irqchip, Outcome, Summary};
 
 /// Odds below which a difference of noisy figures is taken for real.

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::{Comparison, Confidence, Difference, SIGNIFICANT};
-use crate::report::figures::{signed, thousands};
+use crate::figures::{signed, thousands};
 
 impl Comparison {
     /// The comparison as text, or as Markdown for a pull request. Figures that are identical are counted, not listed.

@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
+use crate::figures::{percent, thousands};
 use crate::latency::{Irqchip, Outcome};
-use crate::report::figures::{percent, thousands};
 use crate::report::latency::{floor_of, latency, whole};
 use crate::report::record::Measured;
 

@@ -3,8 +3,8 @@
 use std::fmt::Write;
 
 use super::{escape, label, of_scenario, scenarios, unit};
+use crate::figures::{percent, thousands};
 use crate::latency::{Irqchip, Outcome};
-use crate::report::figures::{percent, thousands};
 use crate::report::latency::{floor_of, latency, whole};
 use crate::report::record::Measured;
 

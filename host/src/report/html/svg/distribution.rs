@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::{Area, open, ticks};
-use crate::report::figures::thousands;
+use crate::figures::thousands;
 
 /// One distribution of several: its colour, its values with their counts, its median.
 pub(in crate::report::html) struct Series<'a> {

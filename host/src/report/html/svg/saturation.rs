@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::{Area, open, ticks};
-use crate::report::figures::thousands;
+use crate::figures::thousands;
 
 /// A periodic timer at several rates, on one interrupt controller.
 pub(in crate::report::html) struct Rates {

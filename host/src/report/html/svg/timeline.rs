@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::{Area, open, ticks};
-use crate::report::figures::thousands;
+use crate::figures::thousands;
 
 /// Columns of a plot: each stands for as many values as come to it.
 const COLUMNS: usize = 115;

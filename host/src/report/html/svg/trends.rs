@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::{Area, escape, open};
-use crate::report::figures::thousands;
+use crate::figures::thousands;
 
 /// A line of a plot over kernels: its name, and a value for each kernel that has one.
 pub(in crate::report::html) struct Trend {

@@ -3,8 +3,8 @@
 use std::fmt::Write;
 
 use super::{escape, open};
+use crate::figures::thousands;
 use crate::latency::Hop;
-use crate::report::figures::thousands;
 
 /// One bar of a waterfall: its name, and what each hop takes.
 pub(in crate::report::html) struct Bar {

@@ -1,7 +1,5 @@
 //! Numbers as people read them.
 
-use super::record::Unit;
-
 /// A number with its thousands apart.
 pub(crate) fn thousands(n: u64) -> String {
     let digits = n.to_string();
@@ -18,16 +16,6 @@ pub(crate) fn signed(n: i64) -> String {
 /// `to` against `from`, in percent of `from`.
 pub(crate) fn percent(from: u64, to: u64) -> f64 {
     if from == to { 0.0 } else { (to as f64 - from as f64) * 100.0 / from as f64 }
-}
-
-impl Unit {
-    /// For a person.
-    pub fn name(self) -> &'static str {
-        match self {
-            Unit::Instructions => "instructions",
-            Unit::Nanoseconds => "ns",
-        }
-    }
 }
 
 /// A bar for each of `cells` parts of a distribution's range, and how many values are in each: what a table of percentiles hides.
