@@ -43,6 +43,14 @@ fn the_default_kernels_figures_are_within_their_limits() {
 }
 
 #[test]
+#[ignore = "boots an emulated host"]
+fn userspace_answers_each_access_to_its_gic_within_its_limit() {
+    let ran = xtask(&["run", "--", "vtick", "bench", "--accesses"]);
+    assert_eq!(ran.status, Some(0), "{}", ran.all());
+    assert!(ran.stdout.contains("held: none takes more than 400"), "{}", ran.all());
+}
+
+#[test]
 #[ignore = "boots emulated hosts"]
 fn a_planted_slowdown_of_a_hundred_instructions_is_found_and_nothing_else() {
     let folder = tempfile::tempdir().unwrap();
