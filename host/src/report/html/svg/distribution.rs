@@ -1,8 +1,7 @@
 //! How often each value was seen.
 
-use std::fmt::Write;
-
-use super::{Area, open, ticks};
+use super::plot::{Anchor, Area, Face, Plot};
+use super::ticks;
 use crate::figures::thousands;
 
 /// One distribution of several: its colour, its values with their counts, its median.
@@ -20,7 +19,7 @@ pub(in crate::report::html) fn distribution(
 ) -> String {
     const BINS: usize = 90;
     let area = Area { left: 48.0, right: 508.0, top: 24.0, bottom: 150.0 };
-    let mut svg = open("distribution", 520, 180, title);
+    let mut plot = Plot::new("distribution", 520, 180, title);
     let values = || series.iter().flat_map(|s| s.values).map(|&(value, _)| convert(value).max(1) as f64);
     let (low, high) = (values().fold(f64::MAX, f64::min) * 0.85, values().fold(1.0, f64::max) * 1.18);
     let scale = |value: f64| (value.ln() - low.ln()) / (high.ln() - low.ln());
@@ -38,59 +37,34 @@ pub(in crate::report::html) fn distribution(
     let decades = most.log10().ceil().max(1.0);
     let y = |count: f64| area.bottom - (count.log10() + 0.15) / (decades + 0.15) * (area.bottom - area.top);
     for decade in 0..=decades as i32 {
-        let (at, label) = (y(10f64.powi(decade)), thousands(10u64.pow(decade as u32)));
-        let _ = write!(
-            svg,
-            r#"<line class="grid-line" x1="{:.0}" x2="{:.0}" y1="{at:.1}" y2="{at:.1}"/>"#,
-            area.left, area.right
-        );
+        let count = 10f64.powi(decade);
+        plot.level(&area, y(count));
         if decade % 2 == 0 {
-            let _ =
-                write!(svg, r#"<text x="{:.0}" y="{:.1}" text-anchor="end">{label}</text>"#, area.left - 5.0, at + 4.0);
+            plot.left_of(&area, y(count), count);
         }
     }
     for value in ticks(low, high) {
-        let at = x(value);
-        let _ = write!(
-            svg,
-            r#"<line class="grid-line" x1="{at:.1}" x2="{at:.1}" y1="{:.0}" y2="{:.0}"/>"#,
-            area.top, area.bottom
-        );
-        let label = thousands(value as u64);
-        let _ = write!(svg, r#"<text x="{at:.1}" y="{:.0}" text-anchor="middle">{label}</text>"#, area.bottom + 17.0);
+        plot.column(&area, x(value));
+        plot.below(&area, x(value), value);
     }
     let width = (area.right - area.left) / BINS as f64;
     for (class, bins) in &filled {
         for (bin, &count) in bins.iter().enumerate().filter(|(_, count)| **count > 0) {
             let (left, top) = (area.left + bin as f64 * width, y(count as f64));
-            let _ = write!(
-                svg,
+            plot.draw(format_args!(
                 r#"<rect class="bar s{class}" x="{left:.1}" y="{top:.1}" width="{:.1}" height="{:.1}"/>"#,
                 width.max(2.0),
                 area.bottom - top
-            );
+            ));
         }
     }
-    // The medians, written above their marks unless another one is already there.
-    let mut taken: Vec<f64> = Vec::new();
+    // Medians that are close to each other share what is written of the first.
     for s in series {
-        let at = x(convert(s.p50).max(1) as f64);
-        if taken.iter().all(|other| (other - at).abs() > 48.0) {
-            let label = thousands(convert(s.p50));
-            let _ = write!(
-                svg,
-                r#"<text class="strong" x="{at:.1}" y="{:.0}" text-anchor="middle">{label}</text>"#,
-                area.top - 9.0
-            );
-            taken.push(at);
-        }
+        let p50 = convert(s.p50);
+        plot.write(Face::Strong, Anchor::Middle, (x(p50.max(1) as f64), area.top - 9.0), &thousands(p50));
     }
-    let _ = write!(
-        svg,
-        r#"<line class="axis" x1="{:.0}" x2="{:.0}" y1="{:.0}" y2="{:.0}"/></svg>"#,
-        area.left, area.right, area.bottom, area.bottom
-    );
-    svg
+    plot.axis(&area);
+    plot.end()
 }
 
 #[cfg(test)]

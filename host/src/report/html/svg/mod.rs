@@ -1,6 +1,7 @@
 //! The plots: SVG, drawn with the page's colours, no scripts.
 
 mod distribution;
+mod plot;
 mod saturation;
 mod timeline;
 mod trends;
@@ -13,22 +14,6 @@ pub(super) use saturation::{Rates, saturation};
 pub(super) use timeline::{Course, timeline};
 pub(super) use trends::{Trend, trends};
 pub(super) use waterfall::{Bar, waterfall};
-
-/// Where marks are placed: a plot's inner area in user units.
-struct Area {
-    left: f64,
-    right: f64,
-    top: f64,
-    bottom: f64,
-}
-
-/// Begins a plot of a kind, which is its class.
-fn open(kind: &str, width: u32, height: u32, title: &str) -> String {
-    let title = escape(title);
-    format!(
-        r#"<svg class="{kind}" viewBox="0 0 {width} {height}" role="img" aria-label="{title}"><title>{title}</title>"#
-    )
-}
 
 /// Round numbers between two, a few of them, for a logarithmic axis.
 fn ticks(low: f64, high: f64) -> Vec<f64> {

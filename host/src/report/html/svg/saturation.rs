@@ -1,8 +1,7 @@
 //! How many interrupts come of so many ticks.
 
-use std::fmt::Write;
-
-use super::{Area, open, ticks};
+use super::plot::{Anchor, Area, Face, Plot};
+use super::ticks;
 use crate::figures::thousands;
 
 /// A periodic timer at several rates, on one interrupt controller.
@@ -16,56 +15,46 @@ pub(in crate::report::html) struct Rates {
 /// that often.
 pub(in crate::report::html) fn saturation(title: &str, rates: &[Rates], unit: &str) -> String {
     let area = Area { left: 110.0, right: 940.0, top: 12.0, bottom: 250.0 };
-    let mut svg = open("saturation", 1000, 300, title);
+    let mut plot = Plot::new("saturation", 1000, 300, title);
     let all = || rates.iter().flat_map(|rates| &rates.points).flat_map(|&(period, interval)| [period, interval]);
     let (low, high) = (all().min().unwrap_or(1).max(1) as f64 * 0.7, all().max().unwrap_or(1).max(1) as f64 * 1.4);
     let share = |value: f64| (value.max(1.0).ln() - low.ln()) / (high.ln() - low.ln());
     let x = |value: f64| area.right - share(value) * (area.right - area.left);
     let y = |value: f64| area.bottom - share(value) * (area.bottom - area.top);
     for value in ticks(low, high) {
-        let (across, up, label) = (x(value), y(value), thousands(value as u64));
-        let _ = write!(
-            svg,
-            r#"<line class="grid-line" x1="{:.0}" x2="{:.0}" y1="{up:.1}" y2="{up:.1}"/><line class="grid-line" x1="{across:.1}" x2="{across:.1}" y1="{:.0}" y2="{:.0}"/><text x="{:.0}" y="{:.1}" text-anchor="end">{label}</text><text x="{across:.1}" y="{:.0}" text-anchor="middle">{label}</text>"#,
-            area.left,
-            area.right,
-            area.top,
-            area.bottom,
-            area.left - 8.0,
-            up + 4.0,
-            area.bottom + 18.0
-        );
+        plot.level(&area, y(value));
+        plot.column(&area, x(value));
+        plot.left_of(&area, y(value), value);
+        plot.below(&area, x(value), value);
     }
     let (slow, fast) = (high / 1.4, low / 0.7);
-    let _ = write!(
-        svg,
-        r#"<line class="ideal" x1="{:.1}" y1="{:.1}" x2="{:.1}" y2="{:.1}"/><text x="{:.0}" y="{:.0}" text-anchor="middle">a tick every so many {unit}</text>"#,
+    plot.draw(format_args!(
+        r#"<line class="ideal" x1="{:.1}" y1="{:.1}" x2="{:.1}" y2="{:.1}"/>"#,
         x(slow),
         y(slow),
         x(fast),
-        y(fast),
-        (area.left + area.right) / 2.0,
-        area.bottom + 40.0
-    );
+        y(fast)
+    ));
+    let below = ((area.left + area.right) / 2.0, area.bottom + 40.0);
+    plot.write(Face::Plain, Anchor::Middle, below, &format!("a tick every so many {unit}"));
     for Rates { class, points } in rates {
         let mut points = points.clone();
         points.sort_unstable();
         let line =
             points.iter().map(|&(period, interval)| format!("{:.1},{:.1}", x(period as f64), y(interval as f64)));
         let line = line.collect::<Vec<_>>().join(" ");
-        let _ = write!(svg, r#"<polyline class="line s{class}" points="{line}"/>"#);
+        plot.draw(format_args!(r#"<polyline class="line s{class}" points="{line}"/>"#));
         for (period, interval) in points {
-            let _ = write!(
-                svg,
+            plot.draw(format_args!(
                 r#"<circle class="fill s{class}" cx="{:.1}" cy="{:.1}" r="4"><title>a tick every {}: an interrupt every {}</title></circle>"#,
                 x(period as f64),
                 y(interval as f64),
                 thousands(period),
                 thousands(interval)
-            );
+            ));
         }
     }
-    svg + "</svg>"
+    plot.end()
 }
 
 #[cfg(test)]

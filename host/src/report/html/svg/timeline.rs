@@ -1,8 +1,7 @@
 //! Values in the order in which they came: what drifts, and what comes round.
 
-use std::fmt::Write;
-
-use super::{Area, open, ticks};
+use super::plot::{Anchor, Area, Face, Plot};
+use super::ticks;
 use crate::figures::thousands;
 
 /// Columns of a plot: each stands for as many values as come to it.
@@ -40,7 +39,7 @@ impl Course {
 /// Each course as a line of medians in the band between the least and the most, over a logarithmic axis.
 pub(in crate::report::html) fn timeline(title: &str, courses: &[Course], convert: impl Fn(u64) -> u64) -> String {
     let area = Area { left: 48.0, right: 508.0, top: 8.0, bottom: 92.0 };
-    let mut svg = open("timeline", 520, 120, title);
+    let mut plot = Plot::new("timeline", 520, 120, title);
     let all: Vec<_> = courses.iter().map(|course| (course.class, course.columns())).collect();
     let values = || all.iter().flat_map(|(_, columns)| columns).flat_map(|(_, column)| column).map(|v| convert(*v));
     let (low, high) =
@@ -49,15 +48,8 @@ pub(in crate::report::html) fn timeline(title: &str, courses: &[Course], convert
     let y = |ticks: u64| place(convert(ticks).max(1) as f64);
     let x = |column: usize| area.left + (column as f64 + 0.5) / COLUMNS as f64 * (area.right - area.left);
     for value in few(ticks(low, high)) {
-        let (at, label) = (place(value), thousands(value as u64));
-        let _ = write!(
-            svg,
-            r#"<line class="grid-line" x1="{:.0}" x2="{:.0}" y1="{at:.1}" y2="{at:.1}"/><text x="{:.0}" y="{:.1}" text-anchor="end">{label}</text>"#,
-            area.left,
-            area.right,
-            area.left - 5.0,
-            at + 4.0
-        );
+        plot.level(&area, place(value));
+        plot.left_of(&area, place(value), value);
     }
     for (class, columns) in &all {
         let upper = columns.iter().map(|(column, [.., most])| format!("{:.1},{:.1}", x(*column), y(*most) - 0.6));
@@ -66,22 +58,16 @@ pub(in crate::report::html) fn timeline(title: &str, courses: &[Course], convert
         let band = upper.chain(lower).collect::<Vec<_>>().join(" ");
         let median = columns.iter().map(|(column, [_, median, _])| format!("{:.1},{:.1}", x(*column), y(*median)));
         let median = median.collect::<Vec<_>>().join(" ");
-        let _ = write!(
-            svg,
+        plot.draw(format_args!(
             r#"<polygon class="band s{class}" points="{band}"/><polyline class="line thin s{class}" points="{median}"/>"#
-        );
+        ));
     }
     let last = courses.iter().map(|course| course.of).max().unwrap_or(0);
-    let _ = write!(
-        svg,
-        r#"<line class="axis" x1="{:.0}" x2="{:.0}" y1="{:.0}" y2="{:.0}"/>"#,
-        area.left, area.right, area.bottom, area.bottom
-    );
-    for (at, anchor, n) in [(area.left, "start", 1), (area.right, "end", last)] {
-        let (below, label) = (area.bottom + 17.0, thousands(n));
-        let _ = write!(svg, r#"<text x="{at:.0}" y="{below:.0}" text-anchor="{anchor}">{label}</text>"#);
+    plot.axis(&area);
+    for (at, anchor, n) in [(area.left, Anchor::Start, 1), (area.right, Anchor::End, last)] {
+        plot.write(Face::Plain, anchor, (at, area.bottom + 17.0), &thousands(n));
     }
-    svg + "</svg>"
+    plot.end()
 }
 
 /// Not more labels than there is room for.
