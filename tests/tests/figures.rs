@@ -95,12 +95,16 @@ fn an_sgi_finds_its_way_on_each_interrupt_controller() {
 #[ignore = "boots emulated hosts"]
 fn vcpus_on_several_host_cpus_are_pinned_and_measure_the_same_every_time() {
     let folder = tempfile::tempdir().unwrap();
-    for (cpus, pinned) in [("2", [vec![0, 1], vec![0, 1, 0, 1]]), ("4", [vec![2, 3], vec![0, 1, 2, 3]])] {
-        let scenarios = ["vtimer-wfi-2cpu", "vtimer-wfi-4cpu", "sgi-other", "--interrupts", "100", "--no-floor"];
+    for (cpus, pinned) in [
+        ("2", [vec![0, 1], vec![0, 1, 0, 1], [0, 1].repeat(4)]),
+        ("4", [vec![2, 3], vec![0, 1, 2, 3], [0, 1, 2, 3].repeat(2)]),
+    ] {
+        let vcpus = ["vtimer-wfi-2cpu", "vtimer-wfi-4cpu", "vtimer-wfi-8cpu"];
+        let scenarios = [&vcpus[..], &["sgi-other", "--interrupts", "100", "--no-floor"]].concat();
         let run = |name| bench(&folder, name, &[&scenarios[..], &["--host-cpus", cpus]].concat());
         let ((first, place), (second, _)) = (run("first.json"), run("second.json"));
         assert_eq!(first.stdout, second.stdout);
-        for (scenario, pinned) in ["vtimer-wfi-2cpu", "vtimer-wfi-4cpu"].iter().zip(pinned) {
+        for (scenario, pinned) in vcpus.iter().zip(pinned) {
             let found = measured(&place, scenario, "user");
             assert_eq!(found.number("counts/delivered"), 100 * pinned.len() as u64, "{scenario}\n{}", first.stdout);
             assert_eq!(found.pinned(), pinned, "{scenario}");
