@@ -50,6 +50,36 @@ fn a_jump_to_nowhere_is_an_instruction_abort_for_ever() {
 
 #[test]
 #[ignore = "boots an emulated host"]
+fn vectors_that_take_an_exception_themselves_stop_the_hosts_time_and_are_found_from_outside() {
+    // movz x0, #0x4100, lsl #16; msr vbar_el1, x0; isb; udf: the vectors are zeros, which are udf too.
+    let ran = boot("debian:6.12", &[0xd2a8_2000, 0xd518_c000, 0xd503_3fdf, 0]);
+    assert_eq!(ran.status, Some(2), "{}", ran.all());
+    assert!(ran.stderr.contains("stands still") && ran.stderr.contains("PC 0x41000200 in EL1h"), "{}", ran.all());
+}
+
+#[test]
+#[ignore = "fetches a toolchain where there is none"]
+fn what_is_cut_off_or_too_large_is_refused_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, contents: &[u8]| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, contents).unwrap();
+        path.display().to_string()
+    };
+    // Linux, Documentation/arch/arm64/booting.rst: image_size at 16, magic at 56.
+    let mut image = vec![0; 4096];
+    image[16..24].copy_from_slice(&0x10_0000_u64.to_le_bytes());
+    image[56..60].copy_from_slice(b"ARM\x64");
+    let (kernel, cut) = (file("Image", &image), file("Cut", &image[..1000]));
+    let ran = xtask(&["boot", "--kernel", &cut]);
+    assert!(ran.error_line().contains("is a truncated arm64 kernel Image"), "{}", ran.all());
+    let initrd = file("initrd", &vec![0; 65 << 20]);
+    let ran = xtask(&["boot", "--kernel", &kernel, "--initrd", &initrd, "--memory", "64M"]);
+    assert!(ran.error_line().contains("bytes of RAM: see --memory"), "{}", ran.all());
+}
+
+#[test]
+#[ignore = "boots an emulated host"]
 fn wild_reads_and_writes_name_their_address() {
     // ldr w2, [x1]
     ends_with(

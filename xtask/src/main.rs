@@ -21,6 +21,7 @@ mod native;
 mod process;
 mod progress;
 mod qemu;
+mod qmp;
 mod scan;
 mod terminal;
 mod toolchain;

@@ -1,7 +1,7 @@
 //! The emulated arm64 machine: its settings, and the command line they make.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result};
@@ -64,8 +64,15 @@ impl Machine {
         if self.gic == Gic::NotVirtual {
             qemu.arg("-dtb").arg(self.tree_without_maintenance_interrupt(folder)?);
         }
+        let monitor = format!("unix:{},server=on,wait=off", Machine::monitor(folder).display());
+        qemu.args(["-qmp", &monitor]);
         qemu.arg("-kernel").arg(kernel).arg("-initrd").arg(initramfs).args(["-append", &self.kernel_command_line()]);
         Ok(qemu)
+    }
+
+    /// The socket of its monitor, of a machine that keeps its files in `folder`.
+    pub(crate) fn monitor(folder: &Path) -> PathBuf {
+        folder.join("qmp")
     }
 
     /// Everything that makes a run repeatable: one instruction is one nanosecond, idle time is skipped, clock and random
@@ -110,7 +117,7 @@ impl Machine {
         line
     }
 
-    fn tree_without_maintenance_interrupt(&self, folder: &Path) -> Result<std::path::PathBuf> {
+    fn tree_without_maintenance_interrupt(&self, folder: &Path) -> Result<PathBuf> {
         let place = folder.join("host.dtb");
         let mut dump = self.arguments();
         dump.args(["-machine", &format!("dumpdtb={}", place.display())]);
@@ -140,7 +147,7 @@ mod tests {
             words.join(" "),
             "-machine virt,virtualization=on,gic-version=3,dtb-randomness=on -cpu neoverse-n1,cntfrq=1000000000 -smp 1 \
              -m 1024 -seed 1 -icount shift=0,sleep=off -rtc base=2020-01-01,clock=vm -nodefaults -nic none \
-             -display none -monitor none -serial stdio -no-reboot -kernel K -initrd I \
+             -display none -monitor none -serial stdio -no-reboot -qmp unix:/qmp,server=on,wait=off -kernel K -initrd I \
              -append console=ttyAMA0 quiet nokaslr randomize_kstack_offset=off panic=-1"
         );
     }

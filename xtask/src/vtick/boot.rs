@@ -42,6 +42,7 @@ pub(crate) fn boot(cache: &Cache, options: &Options) -> Result<i32> {
     let shipped = guest.ship()?;
     let argv = [&["/bin/vtick".to_owned()], &command[..], &shipped.arguments].concat();
     let mut run = plain(options, &programs, host, argv);
+    run.timeout_option = "--host-timeout";
     // The demonstration comes to its end by itself, and is the same every time.
     run.job.input = if options.forwarded.is_empty() { Input::None } else { input() };
     run.job.collect = shipped.written.iter().map(|(there, _)| there.clone()).collect();

@@ -89,6 +89,7 @@ fn plain<'a>(options: &Options, programs: &Programs, kernel: &'a Kernel, argv: V
         files: Vec::new(),
         silence: options.silence,
         timeout: options.timeout,
+        timeout_option: "--timeout",
         log: artifacts::target().join("kernel-log").join(format!("{name}.log")),
     }
 }

@@ -1,0 +1,93 @@
+//! Hosts that did not live to the end of their job: how that came.
+
+use std::time::Duration;
+
+use super::Run;
+use super::heard::{Heard, Stage};
+use super::standstill::Standstill;
+
+/// How many of the kernel log's last lines are shown when a run dies.
+const LOG_LINES: usize = 30;
+
+/// A host that did not live to the end of its job.
+#[derive(Debug)]
+pub(crate) struct Died {
+    /// How, in one line.
+    pub(crate) how: String,
+    /// The last line of its kernel log, if it left any.
+    pub(crate) last_line: Option<String>,
+    /// The end of its kernel log, and where all of it is.
+    pub(crate) last_words: String,
+    /// The notes that the command had printed.
+    pub(crate) notes: Vec<String>,
+}
+
+impl std::error::Error for Died {}
+
+impl std::fmt::Display for Died {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}\n{}", self.how, self.last_words)
+    }
+}
+
+/// Why a run was not left to come to its own end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Stopped {
+    /// For so long.
+    Silent(Duration),
+    TooLong,
+    /// Time stands still there, where it is counted in instructions.
+    Still(Standstill),
+    /// Somebody wanted to leave.
+    Left,
+    /// It ended, but this part of what it sent never arrived.
+    Lost(u32),
+}
+
+impl Run<'_> {
+    /// What is said of a run without a result; `places`: where its CPUs were when it was stopped.
+    pub(super) fn died(&self, heard: Heard, why: Option<Stopped>, places: Option<String>) -> Died {
+        let log = String::from_utf8_lossy(&heard.log);
+        let panic = log.lines().rev().find(|line| line.contains("Kernel panic"));
+        let when = match heard.stage {
+            Stage::Booting => "before its first process ran",
+            Stage::Settling => "before the command started",
+            Stage::Running => "while the command ran",
+            Stage::Ended | Stage::Complete => "after the command had ended",
+        };
+        let mut how = match (panic, &why) {
+            (Some(panic), _) => format!("the emulated host died {when}: {}", panic.trim()),
+            (None, Some(Stopped::Silent(silence))) => {
+                let bound = if *silence < self.silence { "much longer than it took to boot" } else { "--silence" };
+                format!("the emulated host was silent for {} s {when} ({bound}), and was stopped", silence.as_secs())
+            }
+            (None, Some(Stopped::TooLong)) => {
+                let (limit, option) = (self.timeout.as_secs(), self.timeout_option);
+                format!("the emulated host was stopped {when}, after {limit} s ({option})")
+            }
+            (None, Some(Stopped::Still(standstill))) => standstill.to_string(),
+            (None, Some(Stopped::Left)) => {
+                format!("the emulated host did not end {when} as Ctrl-A x wants, and was stopped")
+            }
+            (None, Some(Stopped::Lost(part))) => {
+                format!("part {part} of what the emulated host sent was lost for good")
+            }
+            (None, None) if heard.trouble.is_empty() => format!("the emulated host went down {when}"),
+            (None, None) => format!("in the emulated host: {}", heard.trouble.join("; ")),
+        };
+        if heard.stage == Stage::Booting && matches!(why, Some(Stopped::Silent(_))) && log.trim().is_empty() {
+            how.push_str("; a kernel needs CONFIG_SERIAL_AMBA_PL011_CONSOLE=y to be heard at all");
+        }
+        let lines: Vec<_> = log.lines().collect();
+        let tail = &lines[lines.len().saturating_sub(LOG_LINES)..];
+        let mut last_words = String::new();
+        if let Some(places) = places {
+            last_words = format!("when it was stopped: {places}\n");
+        }
+        if !tail.is_empty() {
+            last_words.push_str(&format!("the end of its kernel log:\n  | {}\n", tail.join("\n  | ")));
+        }
+        last_words.push_str(&format!("all of it is in {}", self.log.display()));
+        Died { how, last_line: lines.last().map(|line| (*line).to_owned()), last_words, notes: heard.noted }
+    }
+}

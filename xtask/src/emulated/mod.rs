@@ -1,0 +1,204 @@
+//! Runs one command in the emulated host, from power-on to power-off.
+
+mod death;
+mod heard;
+mod standstill;
+
+use std::fs;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow, bail};
+use vtick_frame::{Decoder, Exit, Input, Job};
+
+pub(crate) use self::death::Died;
+use self::death::Stopped;
+use self::heard::{Heard, Stage};
+use self::standstill::Watch;
+use crate::initramfs::Initramfs;
+use crate::kernel::Kernel;
+use crate::keyboard::Keyboard;
+use crate::process::{ATTENTION, Running, check_interrupted, spawn};
+use crate::progress::{self, Step};
+use crate::qemu::Machine;
+use crate::terminal::Raw;
+
+/// Settling time of the host before a measurement, in its own time, which costs none here.
+pub(crate) const SETTLE: Duration = Duration::from_secs(3);
+
+/// The longest silence after a note [`BRIEF`](heard::BRIEF), on a machine that took so long to boot the host: a multiple,
+/// so that whatever else this machine is busy with slows down both.
+fn brief(boot: Duration) -> Duration {
+    (4 * boot).max(Duration::from_secs(10))
+}
+
+/// One run.
+#[derive(Debug)]
+pub(crate) struct Run<'a> {
+    /// The kernel of the emulated host.
+    pub(crate) kernel: &'a Kernel,
+    /// The machine it runs on.
+    pub(crate) machine: Machine,
+    /// Its first process.
+    pub(crate) agent: PathBuf,
+    /// Programs to put into its /bin.
+    pub(crate) programs: Vec<PathBuf>,
+    /// What to run there.
+    pub(crate) job: Job,
+    /// Lines that the command prints with this in front are notes: kept, and not shown. The note
+    /// [`BRIEF`](heard::BRIEF) says that the next comes soon.
+    pub(crate) notes: Option<char>,
+    /// Files to put there besides, each with its path.
+    pub(crate) files: Files,
+    /// The longest that may pass without a word from there.
+    pub(crate) silence: Duration,
+    /// The longest that all of it may take, and the option that says so.
+    pub(crate) timeout: Duration,
+    pub(crate) timeout_option: &'static str,
+    /// Where the kernel log goes.
+    pub(crate) log: PathBuf,
+}
+
+/// Files from the emulated host: where each was, and all of it.
+pub(crate) type Files = Vec<(String, Vec<u8>)>;
+
+/// What came of it.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    /// How the command ended.
+    pub(crate) exit: Exit,
+    /// The files that the job asked for, as far as there were any.
+    pub(crate) files: Files,
+}
+
+impl Run<'_> {
+    /// Boots, runs, collects, and leaves nothing behind, whatever happens. What the command prints is passed on as it
+    /// comes.
+    pub(crate) fn run(&self) -> Result<Outcome> {
+        let scratch = tempfile::tempdir()?;
+        let initramfs = scratch.path().join("initramfs");
+        fs::write(&initramfs, self.initramfs()?)?;
+        let mut command = self.machine.command(&self.kernel.image, &initramfs, scratch.path())?;
+        let input = if self.job.input == Input::None { Stdio::null() } else { Stdio::piped() };
+        command.stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped());
+
+        let mut heard = Heard::new(Step::new(format!("Booting {}", self.kernel.name)), self.notes);
+        let mut qemu = spawn(&mut command)?;
+        let mut watch = Watch::new(qemu.0.id(), Machine::monitor(scratch.path()));
+        let ended = self.listen(&mut qemu, &mut heard, &mut watch);
+        let places = if matches!(ended, Ok(Some(_))) { watch.places() } else { None };
+        drop(qemu);
+        heard.step.clear();
+        self.keep_log(&heard.log)?;
+        match (ended?, heard.exit) {
+            (None, Some(exit)) if heard.stage == Stage::Complete => {
+                for trouble in &heard.trouble {
+                    eprintln!("warning: in the emulated host: {trouble}");
+                }
+                Ok(Outcome { exit, files: heard.files })
+            }
+            (why, _) => Err(self.died(heard, why, places).into()),
+        }
+    }
+
+    fn initramfs(&self) -> Result<Vec<u8>> {
+        let read = |path: &Path| fs::read(path).with_context(|| format!("cannot read {}", path.display()));
+        let mut archive = Initramfs::new()?;
+        archive.file("init", 0o755, &read(&self.agent)?)?;
+        archive.file(Job::PATH.trim_start_matches('/'), 0o644, &self.job.encode())?;
+        for (path, contents) in &self.files {
+            archive.file(path.trim_start_matches('/'), 0o644, contents)?;
+        }
+        for program in &self.programs {
+            let name = program.file_name().unwrap_or_default().to_string_lossy();
+            archive.file(&format!("bin/{name}"), 0o755, &read(program)?)?;
+        }
+        Ok(archive.finish()?)
+    }
+
+    /// Takes in what comes until the machine is off or has to be stopped.
+    fn listen(&self, qemu: &mut Running, heard: &mut Heard, watch: &mut Watch) -> Result<Option<Stopped>> {
+        let (sender, receiver) = channel();
+        let mut serial = qemu.0.stdout.take().context("QEMU has no output")?;
+        let mut complaints = qemu.0.stderr.take().context("QEMU has no error output")?;
+        std::thread::spawn(move || {
+            let mut buffer = [0; 16 * 1024];
+            while let Ok(length @ 1..) = serial.read(&mut buffer) {
+                if sender.send(buffer[..length].to_vec()).is_err() {
+                    break;
+                }
+            }
+        });
+        let complaints = std::thread::spawn(move || {
+            let mut text = String::new();
+            let _what_there_is = complaints.read_to_string(&mut text);
+            text
+        });
+
+        // What is typed before the command runs waits in the terminal.
+        let mut input = qemu.0.stdin.take();
+        let mut attended: Option<(Keyboard, Option<Raw>)> = None;
+        let mut decoder = Decoder::default();
+        let started = Instant::now();
+        let mut last_word = Instant::now();
+        loop {
+            match receiver.recv_timeout(ATTENTION) {
+                Ok(bytes) => {
+                    last_word = Instant::now();
+                    decoder.feed(&bytes).into_iter().try_for_each(|event| heard.take(event))?;
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            check_interrupted()?;
+            if heard.stage == Stage::Running
+                && let Some(host) = input.take()
+            {
+                let raw = if self.job.input == Input::Terminal { Some(Raw::new()?) } else { None };
+                attended = Some((Keyboard::start(host)?, raw));
+            }
+            if heard.stage > Stage::Running {
+                attended = None;
+            }
+            if attended.as_ref().is_some_and(|(keyboard, _)| keyboard.left_in_vain()) {
+                return Ok(Some(Stopped::Left));
+            }
+            if started.elapsed() > self.timeout {
+                return Ok(Some(Stopped::TooLong));
+            }
+            if heard.stage == Stage::Booting {
+                heard.boot = started.elapsed();
+            }
+            let patience = if heard.brief { brief(heard.boot).min(self.silence) } else { self.silence };
+            if last_word.elapsed() > patience {
+                return Ok(Some(Stopped::Silent(patience)));
+            }
+            if let Some(standstill) = watch.look(last_word.elapsed()) {
+                return Ok(Some(Stopped::Still(standstill)));
+            }
+        }
+        decoder.finish().into_iter().try_for_each(|event| heard.take(event))?;
+        let status = qemu.0.wait()?;
+        let complaints = complaints.join().map_err(|_| anyhow!("the thread that reads QEMU's complaints failed"))?;
+        if !status.success() {
+            bail!("QEMU failed ({status}):\n  | {}", complaints.trim_end().replace('\n', "\n  | "));
+        }
+        Ok(decoder.missing().map(Stopped::Lost))
+    }
+
+    fn keep_log(&self, log: &[u8]) -> Result<()> {
+        let folder = self.log.parent().unwrap_or(Path::new("."));
+        fs::create_dir_all(folder)?;
+        // Two runs at once may share the name: each one's log is whole, and the last one stays.
+        let mut file = tempfile::NamedTempFile::new_in(folder)?;
+        file.write_all(log)?;
+        file.persist(&self.log)?;
+        if progress::verbose() {
+            eprintln!("kernel log: {}", self.log.display());
+        }
+        Ok(())
+    }
+}
