@@ -65,13 +65,15 @@ fn edk2_alone_reaches_its_shell_reads_and_writes_a_disk_and_powers_off() {
 #[test]
 #[ignore = "boots an emulated host"]
 fn a_disk_that_is_read_only_is_not_written() {
-    let ran = shell(
-        "fs0:\necho to the disk > file.txt\nif exist file.txt then\necho it is there\nendif\nreset -s\n",
-        ",ro",
-        &[],
-    );
-    assert_eq!(ran.status, Some(0), "{}", ran.all());
-    assert!(!ran.stdout.contains("it is there\r\n"), "{}", ran.all());
+    let script = "fs0:\nmkdir made\nif exist made then\necho it is there\nelse\necho it is not\nendif\nreset -s\n";
+    for (options, due, not_due) in
+        [("", "it is there\r\n", "it is not\r\n"), (",ro", "it is not\r\n", "it is there\r\n")]
+    {
+        let ran = shell(script, options, &[]);
+        assert_eq!(ran.status, Some(0), "{}", ran.all());
+        says(&ran, due);
+        assert!(!ran.stdout.contains(not_due), "{}", ran.all());
+    }
 }
 
 #[test]
