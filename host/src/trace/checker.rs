@@ -49,7 +49,7 @@ impl Checker {
             "B" | "E" => format!("thread {pid}/{tid}"),
             "C" => format!("counter {pid}/{}", name.as_deref().ok_or("no name")?),
             "b" | "e" => {
-                let id = event["id"].as_u64().ok_or("no id")?;
+                let id = event["id2"]["local"].as_str().ok_or("no id of the process's own")?;
                 format!("async {pid}/{}/{id}", text("cat").ok_or("no category")?)
             }
             other => return Err(format!("phase {other}")),
@@ -97,7 +97,7 @@ mod tests {
         assert!(complaint(&[slice("B", 2.0), slice("E", 1.0)]).contains("time goes back"));
         assert!(complaint(&[slice("B", -1.0)]).contains("no time"));
         assert!(complaint(&[slice("Q", 1.0)]).contains("phase Q"));
-        let event = |phase: &str, name: &str, ts: f64| json!({"ph": phase, "pid": 1, "tid": 1, "name": name, "ts": ts, "cat": "c", "id": 1});
+        let event = |phase: &str, name: &str, ts: f64| json!({"ph": phase, "pid": 1, "tid": 1, "name": name, "ts": ts, "cat": "c", "id2": {"local": "0x1"}});
         let crossed = [event("b", "x", 1.0), event("b", "y", 1.0), event("e", "x", 2.0)];
         assert!(complaint(&crossed).contains("another is open"));
         assert!(complaint(&[json!({"ph": "C", "pid": 1, "tid": 1, "name": "x", "ts": 1.0})]).contains("no value"));

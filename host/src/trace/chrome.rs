@@ -64,6 +64,12 @@ fn about(trace: &Trace) -> Value {
     json!({ "unit": unit, "counter": counter, "oldest events not kept": trace.lost() })
 }
 
+/// What belongs together of a process's asynchronous events: with a global id they would stand apart from the process.
+#[derive(Serialize)]
+struct Id {
+    local: String,
+}
+
 /// One event in the file. Fields as the format names them.
 #[derive(Serialize)]
 struct Entry<'a> {
@@ -75,7 +81,7 @@ struct Entry<'a> {
     #[serde(skip_serializing_if = "str::is_empty")]
     cat: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    id: Option<usize>,
+    id2: Option<Id>,
     #[serde(skip_serializing_if = "str::is_empty")]
     name: &'a str,
     #[serde(skip_serializing_if = "Map::is_empty")]
@@ -114,7 +120,7 @@ impl<W: Write> Writer<W> {
         let unit = about["unit"].as_str().unwrap_or_default();
         let mut named = |tid: u32, what: &str, name: String| {
             let args = Map::from_iter([("name".to_owned(), Value::from(name))]);
-            self.write(&Entry { ph: "M", pid: PROCESS, tid, ts: None, cat: "", id: None, name: what, args })
+            self.write(&Entry { ph: "M", pid: PROCESS, tid, ts: None, cat: "", id2: None, name: what, args })
         };
         named(0, "process_name", format!("VM ({unit})"))?;
         for vcpu in 0..trace.vcpus() {
@@ -155,9 +161,9 @@ impl<W: Write> Writer<W> {
     fn slice(&mut self, vcpu: u8, name: &str, from: u64, to: u64, args: Map<String, Value>) -> io::Result<()> {
         let (from, to) = (self.time(from), self.time(to));
         let tid = thread(vcpu);
-        self.write(&Entry { ph: "B", pid: PROCESS, tid, ts: Some(from), cat: "vcpu", id: None, name, args })?;
+        self.write(&Entry { ph: "B", pid: PROCESS, tid, ts: Some(from), cat: "vcpu", id2: None, name, args })?;
         let (cat, name, args) = ("", "", Map::new());
-        self.write(&Entry { ph: "E", pid: PROCESS, tid, ts: Some(to.max(from)), cat, id: None, name, args })
+        self.write(&Entry { ph: "E", pid: PROCESS, tid, ts: Some(to.max(from)), cat, id2: None, name, args })
     }
 
     /// Levels, lines and outputs, each as it changes.
@@ -184,7 +190,7 @@ impl<W: Write> Writer<W> {
     fn signal(&mut self, vcpu: u8, at: u64, name: &str, high: bool) -> io::Result<()> {
         let args = Map::from_iter([("level".to_owned(), Value::from(u8::from(high)))]);
         let (tid, ts) = (thread(vcpu), Some(self.time(at)));
-        self.write(&Entry { ph: "C", pid: PROCESS, tid, ts, cat: "", id: None, name, args })
+        self.write(&Entry { ph: "C", pid: PROCESS, tid, ts, cat: "", id2: None, name, args })
     }
 
     fn interrupt(&mut self, number: usize, interrupt: &Interrupt) -> io::Result<()> {
@@ -204,7 +210,8 @@ impl<W: Write> Writer<W> {
         let name = format!("vCPU {vcpu} {}", interrupt_name(intid));
         let mut event = |ph: &str, at: u64, name: &str, args: Map<String, Value>| {
             let (tid, ts) = (thread(vcpu), Some(self.time(at)));
-            self.write(&Entry { ph, pid: PROCESS, tid, ts, cat: "interrupt", id: Some(number), name, args })
+            let id2 = Some(Id { local: format!("{number:#x}") });
+            self.write(&Entry { ph, pid: PROCESS, tid, ts, cat: "interrupt", id2, name, args })
         };
         event("b", begin, &name, args)?;
         if raised.is_some() {
