@@ -35,6 +35,11 @@ pub(super) fn duration(ticks: u64) -> Duration {
     Duration::from_secs(ticks / frequency) + Duration::from_nanos((ticks % frequency) * 1_000_000_000 / frequency)
 }
 
+/// Nanoseconds as ticks.
+pub(super) fn ticks(nanoseconds: u64) -> u64 {
+    (u128::from(nanoseconds) * u128::from(cntfrq()) / 1_000_000_000) as u64
+}
+
 /// Sleeps until the counter reaches `tick`.
 pub(super) fn sleep_until(tick: u64) {
     loop {

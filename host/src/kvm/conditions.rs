@@ -42,10 +42,19 @@ fn involuntary_switches() -> u64 {
     }
 }
 
-/// Second field of schedstat (Linux, Documentation/scheduler/sched-stats.rst): time spent waiting on a runqueue.
+/// How long this thread has been ready to run and did not, in nanoseconds; `None`: the kernel does not say.
 fn run_delay() -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
-    text.split_whitespace().nth(1)?.parse().ok()
+    run_delay_in("/proc/thread-self/schedstat")
+}
+
+/// The same of a thread of this process, by its kernel id.
+pub(super) fn run_delay_of(thread: libc::pid_t) -> Option<u64> {
+    run_delay_in(&format!("/proc/self/task/{thread}/schedstat"))
+}
+
+/// Second field of schedstat (Linux, Documentation/scheduler/sched-stats.rst): time spent waiting on a runqueue.
+fn run_delay_in(schedstat: &str) -> Option<u64> {
+    std::fs::read_to_string(schedstat).ok()?.split_whitespace().nth(1)?.parse().ok()
 }
 
 /// Resident memory of this process in KiB (proc(5), /proc/pid/statm: second field, in pages); 0: the kernel does not say.

@@ -6,12 +6,14 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use kvm_ioctls::{KvmRunWrapper, VcpuFd};
 use vmm_sys_util::signal::{SIGRTMIN, register_signal_handler};
 
+use super::conditions::run_delay_of;
 use super::{Context, Error};
 
 /// The handle by which other threads reach a vCPU's thread.
 pub(super) struct Kick {
     run: KvmRunWrapper,
-    thread: OnceLock<libc::pthread_t>,
+    /// For signals, and by the kernel's id.
+    thread: OnceLock<(libc::pthread_t, libc::pid_t)>,
     stop: AtomicBool,
 }
 
@@ -28,8 +30,14 @@ impl Kick {
 
     /// Called by the vCPU's thread itself, first.
     pub(super) fn here_i_am(&self) {
-        // SAFETY: always succeeds.
-        self.thread.get_or_init(|| unsafe { libc::pthread_self() });
+        // SAFETY: both always succeed.
+        self.thread.get_or_init(|| unsafe { (libc::pthread_self(), libc::gettid()) });
+    }
+
+    /// How long the thread has been ready to run and did not, in nanoseconds; 0: it has not begun, or the kernel does not
+    /// say.
+    pub(super) fn run_delay(&self) -> u64 {
+        self.thread.get().and_then(|&(_, id)| run_delay_of(id)).unwrap_or(0)
     }
 
     /// Whether the thread was told to stop. Asked after each KVM_RUN that ended in EINTR.
@@ -39,7 +47,7 @@ impl Kick {
 
     /// A signal, and nothing else: ends the KVM_RUN under way. The thread must not have ended.
     pub(super) fn signal(&self) {
-        if let Some(&thread) = self.thread.get() {
+        if let Some(&(thread, _)) = self.thread.get() {
             // SAFETY: the callers hold threads that have not been joined, so the id is valid.
             unsafe { libc::pthread_kill(thread, SIGRTMIN()) };
         }

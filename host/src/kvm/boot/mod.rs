@@ -53,6 +53,8 @@ struct Shared {
     kick: Kick,
     /// Returns of KVM_RUN. Its thread alone writes it.
     returns: AtomicU64,
+    /// How long its thread had waited for a CPU ([`Kick::run_delay`]) when KVM_RUN was last seen to return.
+    waited: AtomicU64,
     /// The watchdog wants the thread to look at its vCPU.
     look: AtomicBool,
     /// What it saw.
@@ -188,6 +190,12 @@ fn start_input(
 
 impl Shared {
     fn new(kick: Kick) -> Shared {
-        Shared { kick, returns: AtomicU64::new(0), look: AtomicBool::new(false), seen: watch::Sight::default() }
+        Shared {
+            kick,
+            returns: AtomicU64::new(0),
+            waited: AtomicU64::new(0),
+            look: AtomicBool::new(false),
+            seen: watch::Sight::default(),
+        }
     }
 }

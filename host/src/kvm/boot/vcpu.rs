@@ -91,7 +91,8 @@ impl Run {
             return Ok(Some(Stop::Told(at)));
         }
         shared.look.store(false, Ordering::Relaxed);
-        if at.oversleeps(self.patience.overslept(at.stopped.in_wfi)) {
+        let waited = shared.kick.run_delay().saturating_sub(shared.waited.load(Ordering::Relaxed));
+        if at.oversleeps(self.patience.overslept(at.stopped.in_wfi, clock::ticks(waited))) {
             return Ok(Some(Stop::Overslept(at)));
         }
         let again = shared.seen.note(&at, self.patience);

@@ -35,14 +35,17 @@ pub(super) struct Patience {
 }
 
 impl Patience {
-    /// A tenth of a second in WFI, which KVM_RUN has not left for a second or two by then. The look ends the WFI, whoever is to blame: an affected guest goes on until the next.
+    /// A tenth of a second in WFI, which KVM_RUN has not left for a second or two by then. The look ends the WFI, whoever
+    /// is to blame: an affected guest goes on until the next.
     pub(super) fn usual() -> Patience {
         Patience { asleep: clock::cntfrq() / 10, awake: 10 * clock::cntfrq() }
     }
 
-    /// Ticks from a deadline on, after which it was overslept.
-    pub(super) fn overslept(self, in_wfi: bool) -> u64 {
-        if in_wfi { self.asleep } else { self.awake }
+    /// Ticks from a deadline on, after which it was overslept, if the thread has waited for a CPU for `waited` of them
+    /// meanwhile: that is the scheduler's doing.
+    pub(super) fn overslept(self, in_wfi: bool, waited: u64) -> u64 {
+        let patience = if in_wfi { self.asleep } else { self.awake };
+        patience.saturating_add(waited)
     }
 }
 
@@ -181,7 +184,9 @@ fn look_after(run: &Run, returns: &mut [u64]) {
             vcpu.seen.forget();
         }
         let still = std::mem::replace(before, returned) == returned;
-        if still && vcpu.seen.quiet_until.load(Ordering::Relaxed) <= now {
+        if !still {
+            vcpu.waited.store(vcpu.kick.run_delay(), Ordering::Relaxed);
+        } else if vcpu.seen.quiet_until.load(Ordering::Relaxed) <= now {
             vcpu.look.store(true, Ordering::Relaxed);
             vcpu.kick.signal();
         }
