@@ -90,6 +90,7 @@ fn measure(args: &BenchArgs, chosen: &[Scenario], mut output: Output) -> anyhow:
     let kvm = Kvm::open()?;
     let mut record = Record::new(kvm.describe());
     terminal::host(&record.host);
+    terminal::settings(&record.host);
     for scenario in chosen {
         if let Some(why) = unfit(&record.host, scenario, args.names.iter().any(|name| *name == scenario.name)) {
             println!("\n{}: not measured: {why}", scenario.name);

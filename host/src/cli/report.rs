@@ -72,6 +72,7 @@ fn measurements(args: &ReportArgs, records: &[Measured]) -> anyhow::Result<Done>
     }
     for record in records.iter().filter(|_| !args.side_by_side) {
         terminal::host(&record.host);
+        terminal::settings(&record.host);
         record.latency.iter().for_each(|outcome| latency::outcome(&record.host, outcome));
         latency::over_the_floor(&record.host, &record.latency);
         rates::rates(&record.host, &record.latency);

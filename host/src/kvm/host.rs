@@ -6,7 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use super::{affinity, clock};
-use crate::latency::power;
+use crate::latency::{power, settings};
 use crate::report::{Host, Unit};
 
 /// Describes the host, as far as it can be found out without changing anything.
@@ -22,6 +22,7 @@ pub(super) fn describe() -> Host {
         cpus: std::thread::available_parallelism().map_or(1, usize::from),
         cntfrq: clock::cntfrq(),
         unit: if deterministic { Unit::Instructions } else { Unit::Nanoseconds },
+        settings: settings(&read("/proc/cmdline"), random_pool_is_ready(), &read("/proc/uptime")),
         power: power(Path::new("/sys/devices/system/cpu"), affinity::allowed()),
         deterministic,
     }
@@ -29,6 +30,13 @@ pub(super) fn describe() -> Host {
 
 fn read(path: &str) -> String {
     fs::read_to_string(path).map_or_else(|_| "unknown".to_owned(), |text| text.trim().to_owned())
+}
+
+/// Whether the kernel's random pool has been seeded (getrandom(2), GRND_NONBLOCK: EAGAIN if not).
+fn random_pool_is_ready() -> bool {
+    let mut byte = 0_u8;
+    // SAFETY: the kernel writes at most one byte, to a byte of this function's own.
+    unsafe { libc::getrandom((&raw mut byte).cast(), 1, libc::GRND_NONBLOCK) == 1 }
 }
 
 /// The kernel's log, as far as it may be read and is still there.

@@ -10,6 +10,7 @@ mod outcome;
 mod power;
 mod samples;
 mod scenario;
+mod settings;
 
 pub use access::{AccessCost, AccessCosts, BOUND, Register, program as access_program};
 pub use conditions::{Conditions, Fitness, place};
@@ -21,3 +22,4 @@ pub use outcome::{Counts, HopSummary, Outcome};
 pub use power::power;
 pub use samples::{MOST_SAMPLES, Raw, Samples};
 pub use scenario::{Beside, Irqchip, SCENARIOS, Scenario, Span, Stimulus, Wait};
+pub use settings::settings;

@@ -122,6 +122,9 @@ pub struct Host {
     /// The CPU frequency governor and the idle states that are on, as far as the kernel says: they move figures on
     /// silicon.
     pub power: String,
+    /// What of its settings moves the figures of every system call.
+    #[serde(default)]
+    pub settings: String,
     /// Whether two runs print the same digits.
     pub deterministic: bool,
 }

@@ -22,6 +22,13 @@ pub fn host(host: &Host) {
     }
 }
 
+/// A line more, of a host whose time is measured.
+pub fn settings(host: &Host) {
+    if !host.settings.is_empty() {
+        println!("setting {}", host.settings);
+    }
+}
+
 /// A check's line; a violation also shows its known cause and its timeline.
 pub fn check(check: &CheckRecord, with_timeline: bool) {
     let verdict = format!("{:<13}", check.judgement.verdict);

@@ -63,7 +63,7 @@ fn hosts(page: &mut String, records: &[Measured]) {
         page,
         "<p class=\"unit\">{note}</p><div class=\"panel\"><table><tr><th>kernel<th>KVM<th>host GIC<th>CPU<th class=\"n\">CPUs<th class=\"n\">counter</tr>"
     );
-    for Host { kernel, kvm_mode, gic, cpu, cpus, cntfrq, .. } in records.iter().map(|record| &record.host) {
+    for Host { kernel, kvm_mode, gic, cpu, cpus, cntfrq, settings, .. } in records.iter().map(|record| &record.host) {
         let _ = write!(
             page,
             "<tr><td>Linux {}<td>{}<td>{}<td>{}<td class=\"n\">{cpus}<td class=\"n\">{} MHz</tr>",
@@ -73,6 +73,9 @@ fn hosts(page: &mut String, records: &[Measured]) {
             escape(cpu),
             cntfrq / 1_000_000
         );
+        if !settings.is_empty() {
+            let _ = write!(page, "<tr class=\"soft\"><td colspan=\"6\">{}</tr>", escape(settings));
+        }
     }
     page.push_str("</table></div>");
 }
