@@ -72,6 +72,28 @@ fn a_planted_slowdown_of_a_hundred_instructions_is_found_and_nothing_else() {
     assert_eq!(compare(&planted, "5%").status, Some(0));
 }
 
+/// What QEMU 7.2 (`-M virt,gic-version=2,kernel-irqchip=off`, one CPU, 512 MiB) takes in the same host, from the making
+/// of the vCPU to the first process of that kernel and initramfs.
+const QEMU_TO_INIT: u64 = 1_089_790_100;
+
+#[test]
+#[ignore = "boots an emulated host"]
+fn a_stock_kernel_reaches_its_first_process_in_no_more_instructions_than_under_qemu() {
+    let quiet = "console=ttyAMA0 quiet demo.rounds=1";
+    let guest = ["--kernel", "debian:6.12", "--append", quiet, "--stats", "--mark", "demo: Linux"];
+    let ran = xtask(&[&["boot", "--cpus", "1"], &guest[..]].concat());
+    assert_eq!(ran.status, Some(0), "{}", ran.all());
+    let number = |line: &str, end: &str| {
+        let text = ran.stdout.lines().find_map(|text| text.trim().strip_prefix(line)?.strip_suffix(end));
+        let text = text.unwrap_or_else(|| panic!("{line:?} was due\n{}", ran.all())).trim();
+        text.replace(',', "").parse::<u64>().unwrap()
+    };
+    assert!(number("to the mark", " instructions") <= QEMU_TO_INIT, "{}", ran.stdout);
+    // In QEMU's whole boot there are 6,282 for 589 timer interrupts.
+    let lines = number("KVM_IRQ_LINE called", "");
+    assert!(lines <= 2 * number("27 (virtual timer)", ""), "{}", ran.stdout);
+}
+
 #[test]
 #[ignore = "boots emulated hosts"]
 fn an_sgi_finds_its_way_on_each_interrupt_controller() {

@@ -46,9 +46,12 @@ pub(crate) fn boot(cache: &Cache, options: &Options) -> Result<i32> {
     // The demonstration comes to its end by itself, and is the same every time.
     run.job.input = if options.forwarded.is_empty() { Input::None } else { input() };
     run.job.collect = shipped.written.iter().map(|(there, _)| there.clone()).collect();
-    run.job.settle = Duration::ZERO;
     run.files.clone_from(&shipped.files);
     run.machine.waits = run.job.input != Input::None;
+    // Settling takes time where idle time is not skipped, and somebody waits.
+    if run.machine.waits {
+        run.job.settle = Duration::ZERO;
+    }
     let memory = guest::value(&arguments, "--memory").map_or(Some(GUEST_MEMORY), megabytes).unwrap_or(GUEST_MEMORY);
     run.machine.memory = run.machine.memory.max(shipped.host_memory(memory));
     if run.job.input == Input::Terminal {
