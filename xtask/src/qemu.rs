@@ -64,15 +64,19 @@ impl Machine {
         if self.gic == Gic::NotVirtual {
             qemu.arg("-dtb").arg(self.tree_without_maintenance_interrupt(folder)?);
         }
-        let monitor = format!("unix:{},server=on,wait=off", Machine::monitor(folder).display());
-        qemu.args(["-qmp", &monitor]);
+        if let Some(monitor) = Machine::monitor(folder) {
+            // A comma would end the path.
+            let path = monitor.display().to_string().replace(',', ",,");
+            qemu.args(["-qmp", &format!("unix:{path},server=on,wait=off")]);
+        }
         qemu.arg("-kernel").arg(kernel).arg("-initrd").arg(initramfs).args(["-append", &self.kernel_command_line()]);
         Ok(qemu)
     }
 
-    /// The socket of its monitor, of a machine that keeps its files in `folder`.
-    pub(crate) fn monitor(folder: &Path) -> PathBuf {
-        folder.join("qmp")
+    /// The socket of its monitor, of a machine that keeps its files in `folder`; none where the path of a socket cannot
+    /// be as long (unix(7), sun_path).
+    pub(crate) fn monitor(folder: &Path) -> Option<PathBuf> {
+        Some(folder.join("qmp")).filter(|path| path.to_str().is_some_and(|path| path.len() < 108))
     }
 
     /// Everything that makes a run repeatable: one instruction is one nanosecond, idle time is skipped, clock and random
@@ -150,6 +154,17 @@ mod tests {
              -display none -monitor none -serial stdio -no-reboot -qmp unix:/qmp,server=on,wait=off -kernel K -initrd I \
              -append console=ttyAMA0 quiet nokaslr randomize_kstack_offset=off panic=-1"
         );
+    }
+
+    #[test]
+    fn a_folder_whose_name_is_too_long_for_a_socket_has_no_monitor_and_a_comma_does_not_end_it() {
+        let words = |folder: &str| {
+            let command = Machine::default().command(Path::new("K"), Path::new("I"), Path::new(folder)).unwrap();
+            let words: Vec<_> = command.get_args().map(|word| word.to_str().unwrap().to_owned()).collect();
+            words.join(" ")
+        };
+        assert!(!words(&format!("/{}", "x".repeat(110))).contains("-qmp"));
+        assert!(words("/a,b").contains("-qmp unix:/a,,b/qmp,server=on"));
     }
 
     #[test]

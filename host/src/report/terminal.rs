@@ -22,7 +22,7 @@ pub fn host(host: &Host) {
     }
 }
 
-/// A line more, of a host whose time is measured.
+/// A line more, where it is measured what things cost.
 pub fn settings(host: &Host) {
     if !host.settings.is_empty() {
         println!("setting {}", host.settings);

@@ -89,7 +89,11 @@ impl Run<'_> {
         let mut qemu = spawn(&mut command)?;
         let mut watch = Watch::new(qemu.0.id(), Machine::monitor(scratch.path()));
         let ended = self.listen(&mut qemu, &mut heard, &mut watch);
-        let places = if matches!(ended, Ok(Some(_))) { watch.places() } else { None };
+        // One that stands still has said where.
+        let places = match &ended {
+            Ok(Some(why)) if !matches!(why, Stopped::Still(_)) => watch.places(),
+            _ => None,
+        };
         drop(qemu);
         heard.step.clear();
         self.keep_log(&heard.log)?;

@@ -47,17 +47,25 @@ impl Display for Standstill {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Sample {
     registers: String,
-    /// The machine's own time, from an arbitrary beginning.
-    time: Duration,
+    /// The machine's own time in milliseconds, from an arbitrary beginning: it may be far ahead of this machine's, where
+    /// idle time is skipped.
+    time: i64,
     /// What it has taken of this machine's processors.
     work: Duration,
+}
+
+/// A machine's monitor, which is connected to once.
+enum Monitor {
+    Untried(PathBuf),
+    Open(Qmp),
+    /// There is none, or it did not answer.
+    None,
 }
 
 /// Looks at a silent machine now and then.
 pub(super) struct Watch {
     process: u32,
-    socket: PathBuf,
-    qmp: Option<Qmp>,
+    monitor: Monitor,
     started: Instant,
     looked: Instant,
     /// The first of several looks that have shown the same registers, and how many.
@@ -65,10 +73,11 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    /// Of the machine that is this process and has this monitor.
-    pub(super) fn new(process: u32, socket: PathBuf) -> Watch {
+    /// Of the machine that is this process and has its monitor, if it has one, behind this socket.
+    pub(super) fn new(process: u32, socket: Option<PathBuf>) -> Watch {
         let now = Instant::now();
-        Watch { process, socket, qmp: None, started: now, looked: now, first: None }
+        let monitor = socket.map_or(Monitor::None, Monitor::Untried);
+        Watch { process, monitor, started: now, looked: now, first: None }
     }
 
     /// Looks, if the machine has been silent for long enough and it is time. A machine that does not answer is not
@@ -90,8 +99,9 @@ impl Watch {
         match (&mut self.first, now) {
             (Some((first, looks)), Some(now)) if first.registers == now.registers => {
                 *looks += 1;
-                let (work, time) = (now.work.saturating_sub(first.work), now.time.saturating_sub(first.time));
-                let still = *looks >= LOOKS && work >= WORK && time < work / LEAST_PACE;
+                let (work, time) = (now.work.saturating_sub(first.work), now.time - first.time);
+                let least = (work / LEAST_PACE).as_millis() as i64;
+                let still = *looks >= LOOKS && work >= WORK && time < least;
                 still.then(|| Standstill { work, places: places(&now.registers) })
             }
             (first, now) => {
@@ -108,28 +118,30 @@ impl Watch {
 
     fn sample(&mut self) -> Option<Sample> {
         let registers = self.ask("info registers -a")?;
-        let behind = behind(&self.ask("info jit")?)?;
-        let time = self.started.elapsed().checked_sub(behind).unwrap_or_default();
+        let ahead = -behind(&self.ask("info jit")?)?;
+        let time = self.started.elapsed().as_millis() as i64 + ahead;
         Some(Sample { registers, time, work: work(self.process)? })
     }
 
     fn ask(&mut self, question: &str) -> Option<String> {
-        if self.qmp.is_none() {
-            self.qmp = Qmp::connect(&self.socket).ok();
+        if let Monitor::Untried(socket) = &self.monitor {
+            self.monitor = Qmp::connect(socket).map_or(Monitor::None, Monitor::Open);
         }
-        let answer = self.qmp.as_mut()?.human(question).ok();
+        let Monitor::Open(qmp) = &mut self.monitor else { return None };
+        let answer = qmp.human(question).ok();
         if answer.is_none() {
-            self.qmp = None;
+            self.monitor = Monitor::None;
         }
         answer
     }
 }
 
-/// How far the machine's time is behind this machine's, as QEMU tells of a machine that counts instructions.
-fn behind(told: &str) -> Option<Duration> {
+/// By how many milliseconds the machine's time is behind this machine's, as QEMU tells of a machine that counts
+/// instructions.
+fn behind(told: &str) -> Option<i64> {
     let milliseconds =
         told.lines().find_map(|line| line.strip_prefix("Host - Guest clock")?.trim().strip_suffix(" ms"));
-    Some(Duration::from_millis(milliseconds?.parse().ok()?))
+    milliseconds?.parse().ok()
 }
 
 /// What a process has taken of the processors, system calls included (proc_pid_stat(5), utime and stime).
@@ -146,9 +158,10 @@ fn places(registers: &str) -> String {
     let cpus = registers.split("CPU#").skip(1).map(|cpu| {
         let number = cpu.split_whitespace().next().unwrap_or("?");
         let value = |name: &str| cpu.split_once(name).and_then(|(_, rest)| rest.split_whitespace().next());
-        let pc = value(" PC=").map_or("?", |pc| pc.trim_start_matches('0'));
+        let pc = value(" PC=").and_then(|pc| u64::from_str_radix(pc, 16).ok());
+        let pc = pc.map_or_else(|| "?".to_owned(), |pc| format!("{pc:#x}"));
         let level = cpu.split_whitespace().find(|word| word.starts_with("EL") && word.len() == 4).unwrap_or("EL?");
-        format!("CPU {number} at PC 0x{pc} in {level}")
+        format!("CPU {number} at PC {pc} in {level}")
     });
     cpus.collect::<Vec<_>>().join(", ")
 }
@@ -158,18 +171,19 @@ mod tests {
     use super::*;
 
     fn watch() -> Watch {
-        Watch::new(std::process::id(), PathBuf::from("/nowhere/qmp"))
+        Watch::new(std::process::id(), Some(PathBuf::from("/nowhere/qmp")))
     }
 
-    fn sample(pc: u64, time: u64, work: u64) -> Option<Sample> {
+    fn sample(pc: u64, time: i64, work: u64) -> Option<Sample> {
         let registers = format!("\r\nCPU#0\r\n PC={pc:016x} X00=0\r\nPSTATE=600003c5 -ZC- EL1h    FPU disabled\r\n");
-        Some(Sample { registers, time: Duration::from_millis(time), work: Duration::from_secs(work) })
+        Some(Sample { registers, time, work: Duration::from_secs(work) })
     }
 
     #[test]
     fn a_machine_that_works_and_gets_nowhere_stands_still_and_says_where() {
         let mut watch = watch();
-        let looks = (0..=10).map(|n| watch.judge(sample(0x4100_0200, n * 30, n * 3))).collect::<Vec<_>>();
+        let looks =
+            (0..=10).map(|n| watch.judge(sample(0x4100_0200, n as i64 * 30 - 5_000_000, n * 3))).collect::<Vec<_>>();
         assert!(looks[..7].iter().all(Option::is_none), "not before {WORK:?}: {looks:?}");
         assert!(looks[7].as_ref().unwrap().to_string().contains("CPU 0 at PC 0x41000200 in EL1h"), "{looks:?}");
     }
@@ -178,11 +192,11 @@ mod tests {
     fn one_that_moves_in_any_way_does_not() {
         // A loop of one instruction, at a twentieth of this machine's time; one that sleeps; one that goes about.
         let mut loops = watch();
-        assert!((0..=20).all(|n| loops.judge(sample(0x4008_0000, n * 150, n * 3)).is_none()));
+        assert!((0..=20).all(|n| loops.judge(sample(0x4008_0000, n as i64 * 150, n * 3)).is_none()));
         let mut sleeps = watch();
         assert!((0..=20).all(|_| sleeps.judge(sample(0x4008_0000, 0, 1)).is_none()));
         let mut goes = watch();
-        assert!((0..=20).all(|n| goes.judge(sample(0x4008_0000 + n / 4, n * 30, n * 3)).is_none()));
+        assert!((0..=20).all(|n| goes.judge(sample(0x4008_0000 + n / 4, n as i64 * 30, n * 3)).is_none()));
     }
 
     #[test]
@@ -196,7 +210,7 @@ mod tests {
     #[test]
     fn what_qemu_and_the_kernel_tell_is_read() {
         let told = "TLB full flushes    0\r\n[TCG profiler not compiled]\r\nHost - Guest clock  13341 ms\r\nMax guest delay     NA\r\n";
-        assert_eq!(behind(told), Some(Duration::from_millis(13_341)));
+        assert_eq!((behind(told), behind("Host - Guest clock  -5000 ms\r\n")), (Some(13_341), Some(-5_000)));
         assert_eq!(behind("TLB full flushes    0\r\n"), None);
         assert!(work(std::process::id()).is_some());
         let cpus = "CPU#0\r\n PC=0000000041000200 X00=0\r\nPSTATE=600003c5 -ZC- EL1h\r\n\

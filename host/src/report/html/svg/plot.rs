@@ -34,7 +34,7 @@ pub(super) enum Face {
 const LINE: f64 = 15.0;
 const ASCENT: f64 = 12.0;
 /// How far words keep from one another and from the edges.
-const GAP: f64 = 2.0;
+pub(super) const GAP: f64 = 2.0;
 
 impl Face {
     /// The width of words in the widest font that browsers take for `system-ui` (DejaVu Sans) at 12 px; a few characters'

@@ -1,7 +1,7 @@
 //! Cost over kernels.
 
 use super::escape;
-use super::plot::{Anchor, Area, Face, Plot};
+use super::plot::{Anchor, Area, Face, GAP, Plot, cut};
 use crate::figures::thousands;
 
 /// A line of a plot over kernels: its name, and a value for each kernel that has one.
@@ -31,28 +31,29 @@ pub(in crate::report::html) fn trends(title: &str, kernels: &[&str], trends: &[T
         plot.left_of(&area, y(value), value);
     }
     for (index, kernel) in kernels.iter().enumerate() {
-        plot.write(Face::Strong, Anchor::Middle, (x(index), area.bottom + 20.0), kernel);
+        let kernel = cut(Face::Strong, kernel, gap - 3.0 * GAP);
+        plot.write(Face::Strong, Anchor::Middle, (x(index), area.bottom + 20.0), &kernel);
     }
-    let known = |trend: &Trend| -> Vec<(f64, f64, u64)> {
+    let known = |trend: &Trend| -> Vec<(usize, (f64, f64), u64)> {
         let values = trend.values.iter().enumerate();
-        values.filter_map(|(n, value)| value.map(|value| (x(n), y(value as f64), value))).collect()
+        values.filter_map(|(n, value)| value.map(|value| (n, (x(n), y(value as f64)), value))).collect()
     };
     for trend in trends {
         let (class, known) = (trend.class, known(trend));
         let dash = if trend.dashed { r#" stroke-dasharray="6 4""# } else { "" };
-        let points = known.iter().map(|(at, mark, _)| format!("{at:.1},{mark:.1}")).collect::<Vec<_>>();
+        let points = known.iter().map(|(_, (at, mark), _)| format!("{at:.1},{mark:.1}")).collect::<Vec<_>>();
         plot.draw(format_args!(r#"<polyline class="line s{class}"{dash} points="{}"/>"#, points.join(" ")));
-        for (at, mark, value) in known {
-            let (label, name) = (thousands(value), escape(&trend.name));
+        for (n, (at, mark), value) in known {
+            let (label, name, kernel) = (thousands(value), escape(&trend.name), escape(kernels[n]));
             plot.draw(format_args!(
-                r#"<circle class="fill s{class}" cx="{at:.1}" cy="{mark:.1}" r="4"><title>{name}: {label}</title></circle>"#
+                r#"<circle class="fill s{class}" cx="{at:.1}" cy="{mark:.1}" r="4"><title>{name}, {kernel}: {label}</title></circle>"#
             ));
         }
     }
     // Figures stand beside their marks, but never upon others: what has no room is in the mark's title.
     let marks: Vec<_> = trends.iter().flat_map(known).collect();
     for trend in trends {
-        for (at, mark, value) in known(trend) {
+        for (_, (at, mark), value) in known(trend) {
             let [above, below, beside] = [
                 ((at, mark - 8.0), Anchor::Middle),
                 ((at, mark + 17.0), Anchor::Middle),
@@ -64,7 +65,7 @@ pub(in crate::report::html) fn trends(title: &str, kernels: &[&str], trends: &[T
                 plot.write_if(Face::Plain, anchor, place, &label, |[left, right, top, bottom]| {
                     let within =
                         |x: f64, y: f64| left - 5.0 < x && x < right + 5.0 && top - 4.0 < y && y < bottom + 2.0;
-                    !marks.iter().any(|&(x, y, _)| (x, y) != (at, mark) && within(x, y))
+                    !marks.iter().any(|&(_, (x, y), _)| (x, y) != (at, mark) && within(x, y))
                 })
             });
         }
