@@ -8,7 +8,7 @@ use std::process::Command;
 
 use anyhow::{Result, bail};
 
-use crate::progress;
+use crate::process::show;
 
 const KVM: &str = "/dev/kvm";
 
@@ -41,6 +41,6 @@ pub(crate) fn run(vtick: &Path, arguments: &[String]) -> Result<i32> {
     check()?;
     let mut command = Command::new(vtick);
     command.args(arguments);
-    progress::show(&command);
+    show(&command);
     Err(command.exec().into())
 }

@@ -73,6 +73,13 @@ pub(crate) fn quote(command: &Command) -> String {
     settings.chain([word(command.get_program())]).chain(command.get_args().map(word)).collect::<Vec<_>>().join(" ")
 }
 
+/// Shows a command, if that is wanted.
+pub(crate) fn show(command: &Command) {
+    if progress::verbose() {
+        eprintln!("+ {}", quote(command));
+    }
+}
+
 /// A running command that is killed, with all it started, and reaped when dropped.
 #[derive(Debug)]
 pub(crate) struct Running(pub(crate) Child);
@@ -80,7 +87,7 @@ pub(crate) struct Running(pub(crate) Child);
 /// Starts `command` in a process group of its own, so that a Ctrl-C reaches only this process, which then decides.
 #[expect(unsafe_code, reason = "what runs between fork and exec can't be expressed safely")]
 pub(crate) fn spawn(command: &mut Command) -> Result<Running> {
-    progress::show(command);
+    show(command);
     command.process_group(0);
     // SAFETY: between fork and exec only async-signal-safe functions may be called: this is one system call.
     unsafe {

@@ -1,7 +1,6 @@
 //! What a person sees while something takes long. All of it goes to standard error; a pipe gets no animation.
 
 use std::io::IsTerminal;
-use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -17,13 +16,6 @@ pub(crate) fn be_verbose() {
 /// Whether `--verbose` was given.
 pub(crate) fn verbose() -> bool {
     VERBOSE.load(Ordering::Relaxed)
-}
-
-/// Shows an external command, if that is wanted.
-pub(crate) fn show(command: &Command) {
-    if verbose() {
-        eprintln!("+ {}", crate::process::quote(command));
-    }
 }
 
 /// Something under way: a spinner with a text on a terminal. Gone when dropped.

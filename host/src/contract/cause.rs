@@ -2,9 +2,7 @@
 
 use serde::Serialize;
 
-use super::check::Check;
 use super::transcript::{Ending, Transcript};
-use crate::report::Host;
 
 /// A known fault of the kernel that a transcript matches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -67,16 +65,11 @@ fn overslept(transcript: &Transcript) -> bool {
 }
 
 /// Of a host that a check took down with it.
-const LOCK_UP: Cause = Cause {
+pub(super) const LOCK_UP: Cause = Cause {
     fixed_by: None,
     what: "KVM: arm64: without a vGIC, a VHE host's timer interrupt handler (kvm_arch_timer_handler) masks the virtual \
            timer's output alone: a guest's physical timer interrupts the host for ever",
 };
-
-/// The known fault by which a check takes this host down.
-pub(super) fn of_death(check: &Check, host: &Host) -> Option<Cause> {
-    check.endangers(host).then_some(LOCK_UP)
-}
 
 /// The known fault that a violated check's transcript looks like.
 pub(super) fn recognise(transcript: &Transcript) -> Option<Cause> {

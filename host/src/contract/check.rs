@@ -1,8 +1,8 @@
-//! A check, and what can be said of it when it has run.
+//! A check: a claim with the program that puts it to the test, and how that is run and judged.
 
-use serde::{Deserialize, Serialize};
-
+use super::verdict::{Judged, Judgement, Unheld, Verdict, not_exercised, violated};
 use super::{Clause, Fault, Program, Transcript};
+use super::{cause, deviation, diagnosis};
 use crate::report::{CheckRecord, Host};
 
 /// A named claim about KVM: a program for the guest, and what its transcript must show.
@@ -32,80 +32,9 @@ pub enum FailsOn {
 /// What judges a transcript.
 pub type Judge = Box<dyn Fn(&Transcript) -> Judged>;
 
-/// Held, with a sentence of evidence, or why not.
-pub type Judged = Result<String, Unheld>;
-
-/// Why a claim is not held.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Unheld {
-    /// The transcript shows otherwise.
-    Violated(String),
-    /// The claim could not be put to the test.
-    NotExercised(String),
-    /// Something else on the host came between, and the transcript shows neither: the program is run again.
-    Disturbed(String),
-}
-
 /// Makes a judge of a closure.
 pub fn judge(judge: impl Fn(&Transcript) -> Judged + 'static) -> Judge {
     Box::new(judge)
-}
-
-/// The claim is violated: `reason` gives both what was seen and what was due.
-pub fn violated<T>(reason: impl Into<String>) -> Result<T, Unheld> {
-    Err(Unheld::Violated(reason.into()))
-}
-
-/// The transcript shows neither, because of something else that the host did.
-pub fn disturbed<T>(reason: impl Into<String>) -> Result<T, Unheld> {
-    Err(Unheld::Disturbed(reason.into()))
-}
-
-/// The claim could not be put to the test, for this reason.
-pub fn not_exercised<T>(reason: impl Into<String>) -> Result<T, Unheld> {
-    Err(Unheld::NotExercised(reason.into()))
-}
-
-/// Three words for a check's result, never blurred.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Verdict {
-    /// The transcript shows the claim.
-    Held,
-    /// The transcript shows that the claim is false.
-    Violated,
-    /// The claim could not be put to the test.
-    NotExercised,
-}
-
-impl std::fmt::Display for Verdict {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.pad(match self {
-            Verdict::Held => "held",
-            Verdict::Violated => "violated",
-            Verdict::NotExercised => "not exercised",
-        })
-    }
-}
-
-/// A verdict with its one sentence of reason.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Judgement {
-    /// The verdict.
-    pub verdict: Verdict,
-    /// Why.
-    pub reason: String,
-}
-
-impl From<Judged> for Judgement {
-    fn from(judged: Judged) -> Judgement {
-        let (verdict, reason) = match judged {
-            Ok(reason) => (Verdict::Held, reason),
-            Err(Unheld::Violated(reason)) => (Verdict::Violated, reason),
-            Err(Unheld::NotExercised(reason) | Unheld::Disturbed(reason)) => (Verdict::NotExercised, reason),
-        };
-        Judgement { verdict, reason }
-    }
 }
 
 impl Check {
@@ -133,8 +62,8 @@ impl Check {
         if let Some(reason) = &transcript.unavailable {
             return not_exercised(reason.clone());
         }
-        let ended = if program.setup.may_not_end { Ok(()) } else { super::diagnosis::all_ended(transcript) };
-        let ended = ended.and_then(|()| transcript.neighbour.iter().try_for_each(|t| super::diagnosis::all_ended(t)));
+        let ended = if program.setup.may_not_end { Ok(()) } else { diagnosis::all_ended(transcript) };
+        let ended = ended.and_then(|()| transcript.neighbour.iter().try_for_each(|t| diagnosis::all_ended(t)));
         ended.and_then(|()| judge(transcript)).and_then(|reason| no_warning(reason, transcript))
     }
 }
@@ -187,15 +116,15 @@ fn record(
 ) -> CheckRecord {
     let cause = match &transcript {
         _ if judgement.verdict != Verdict::Violated => None,
-        Some(transcript) => super::cause::recognise(transcript),
-        None => super::cause::of_death(check, host),
+        Some(transcript) => cause::recognise(transcript),
+        None => check.endangers(host).then_some(cause::LOCK_UP),
     };
     CheckRecord {
         name: check.name,
         clause: check.clause,
         claim: check.claim,
         judgement,
-        expected: super::deviation::expected(check.name, host),
+        expected: deviation::expected(check.name, host),
         cause,
         timeline: transcript.as_ref().map(|transcript| transcript.timeline(program)).unwrap_or_default(),
         transcript,

@@ -1,7 +1,7 @@
 //! What a vCPU was doing when it did not come to the end of its program.
 
-use super::check::{Unheld, violated};
 use super::transcript::{Ending, Stopped, Transcript};
+use super::verdict::{Unheld, violated};
 use crate::lines::Levels;
 
 /// CNTV_CTL_EL0.{ENABLE, IMASK} (Arm ARM DDI 0487, D24: CNTV_CTL_EL0).

@@ -12,14 +12,14 @@ mod diagnosis;
 pub mod fault;
 mod program;
 mod transcript;
+mod verdict;
 
 pub use cause::{Cause, WFI_NEVER_WAKES};
-pub use check::{
-    Check, FailsOn, Judge, Judged, Judgement, Unheld, Verdict, disturbed, judge, not_exercised, past, run, violated,
-};
+pub use check::{Check, FailsOn, Judge, judge, past, run};
 pub use clause::{Clause, Clauses};
 pub use deviation::{DEVIATIONS, Deviation, expected};
 pub use diagnosis::{diagnose, diagnose_stopped};
 pub use fault::Fault;
 pub use program::{Action, ActionRef, Irqchip, Program, Setup, Step, TimerRegister, Value};
 pub use transcript::{Ending, Event, GuestRecord, Ptimer, Return, Stopped, Transcript};
+pub use verdict::{Judged, Judgement, Unheld, Verdict, disturbed, not_exercised, violated};

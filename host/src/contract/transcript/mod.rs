@@ -10,8 +10,8 @@ mod timeline;
 use serde::{Deserialize, Serialize};
 use vtick_abi::litmus::{Op, code, kind, sysreg};
 
-use super::check::{Unheld, violated};
 use super::program::{ActionRef, Program, Step};
+use super::verdict::{Unheld, violated};
 
 pub use events::{Ending, Event, GuestRecord, Ptimer, Return, Stopped};
 

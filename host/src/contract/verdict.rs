@@ -1,0 +1,74 @@
+//! What can be said of a claim when its program has run.
+
+use serde::{Deserialize, Serialize};
+
+/// Held, with a sentence of evidence, or why not.
+pub type Judged = Result<String, Unheld>;
+
+/// Why a claim is not held.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unheld {
+    /// The transcript shows otherwise.
+    Violated(String),
+    /// The claim could not be put to the test.
+    NotExercised(String),
+    /// Something else on the host came between, and the transcript shows neither: the program is run again.
+    Disturbed(String),
+}
+
+/// The claim is violated: `reason` gives both what was seen and what was due.
+pub fn violated<T>(reason: impl Into<String>) -> Result<T, Unheld> {
+    Err(Unheld::Violated(reason.into()))
+}
+
+/// The transcript shows neither, because of something else that the host did.
+pub fn disturbed<T>(reason: impl Into<String>) -> Result<T, Unheld> {
+    Err(Unheld::Disturbed(reason.into()))
+}
+
+/// The claim could not be put to the test, for this reason.
+pub fn not_exercised<T>(reason: impl Into<String>) -> Result<T, Unheld> {
+    Err(Unheld::NotExercised(reason.into()))
+}
+
+/// Three words for a check's result, never blurred.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// The transcript shows the claim.
+    Held,
+    /// The transcript shows that the claim is false.
+    Violated,
+    /// The claim could not be put to the test.
+    NotExercised,
+}
+
+impl std::fmt::Display for Verdict {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            Verdict::Held => "held",
+            Verdict::Violated => "violated",
+            Verdict::NotExercised => "not exercised",
+        })
+    }
+}
+
+/// A verdict with its one sentence of reason.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Judgement {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// Why.
+    pub reason: String,
+}
+
+impl From<Judged> for Judgement {
+    fn from(judged: Judged) -> Judgement {
+        let (verdict, reason) = match judged {
+            Ok(reason) => (Verdict::Held, reason),
+            Err(Unheld::Violated(reason)) => (Verdict::Violated, reason),
+            Err(Unheld::NotExercised(reason) | Unheld::Disturbed(reason)) => (Verdict::NotExercised, reason),
+        };
+        Judgement { verdict, reason }
+    }
+}
