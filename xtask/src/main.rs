@@ -61,7 +61,12 @@ fn run(command: &str, options: &Options) -> Result<i32> {
     }
     if options.help {
         print!("{USAGE}");
-        return Ok(0);
+        return if vtick::COMMANDS.contains(&command) { vtick::help(command) } else { Ok(0) };
+    }
+    if ["build", "browser", "kernels", "lint"].contains(&command)
+        && let Some(argument) = options.forwarded.first()
+    {
+        bail!("`cargo xtask {command}` knows no {argument}; `cargo xtask --help` says what there is");
     }
     process::catch_signals()?;
     let cache = Cache::open()?;
@@ -87,6 +92,6 @@ fn run(command: &str, options: &Options) -> Result<i32> {
             print!("{USAGE}");
             Ok(0)
         }
-        other => bail!("there is no command {other}\n\n{USAGE}"),
+        other => bail!("there is no command {other}; `cargo xtask --help` lists them"),
     }
 }

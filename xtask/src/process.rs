@@ -146,7 +146,8 @@ pub(crate) fn capture(command: &mut Command, step: Option<&Step>) -> Result<Capt
     loop {
         match lines.recv_timeout(ATTENTION) {
             Ok((from_stdout, line)) => {
-                if let Some(step) = step {
+                // A warning that is not shown whole would only alarm.
+                if let Some(step) = step.filter(|_| !line.trim_start().starts_with("warning")) {
                     step.detail(&line);
                 }
                 if from_stdout {
@@ -157,7 +158,10 @@ pub(crate) fn capture(command: &mut Command, step: Option<&Step>) -> Result<Capt
                     complaints.push(line);
                 }
             }
-            Err(RecvTimeoutError::Timeout) => check_interrupted()?,
+            Err(RecvTimeoutError::Timeout) => {
+                check_interrupted()?;
+                step.into_iter().for_each(Step::alive);
+            }
             Err(RecvTimeoutError::Disconnected) => break,
         }
     }

@@ -18,12 +18,17 @@ pub(crate) fn verbose() -> bool {
     VERBOSE.load(Ordering::Relaxed)
 }
 
+/// After so long a step is worth a line where there is no terminal: silence would look like a hang.
+const LONG: Duration = Duration::from_secs(5);
+
 /// Something under way: a spinner with a text on a terminal. Gone when dropped.
 pub(crate) struct Step {
     bar: ProgressBar,
     what: String,
     started: Instant,
     worth_a_line: bool,
+    /// It has said its line.
+    told: AtomicBool,
 }
 
 impl Step {
@@ -40,7 +45,7 @@ impl Step {
         bar.set_style(style);
         bar.set_message(what.clone());
         bar.enable_steady_tick(Duration::from_millis(120));
-        Self { bar, what, started: Instant::now(), worth_a_line: false }
+        Self { bar, what, started: Instant::now(), worth_a_line: false, told: AtomicBool::new(false) }
     }
 
     /// A step that changes what is installed or cached: it leaves a line, even where nobody watches.
@@ -48,9 +53,22 @@ impl Step {
         let mut step = Self::new(what);
         step.worth_a_line = true;
         if step.bar.is_hidden() {
-            eprintln!("{} ...", step.what);
+            step.tell();
         }
         step
+    }
+
+    fn tell(&self) {
+        if !self.told.swap(true, Ordering::Relaxed) {
+            eprintln!("{} ...", self.what);
+        }
+    }
+
+    /// It goes on. Where there is no terminal, that is said once.
+    pub(crate) fn alive(&self) {
+        if self.bar.is_hidden() && !verbose() && self.started.elapsed() > LONG {
+            self.tell();
+        }
     }
 
     /// The latest word from whatever does the work.

@@ -2,7 +2,7 @@
 
 use anstream::println;
 
-use super::select::select;
+use super::select::{SCENARIO, select};
 use super::{Done, Output, RunArgs};
 use crate::kvm::Kvm;
 use crate::latency::{BOUND, Irqchip, SCENARIOS, Scenario};
@@ -44,7 +44,7 @@ pub(super) struct BenchArgs {
 }
 
 pub(super) fn run(args: &BenchArgs) -> anyhow::Result<Done> {
-    let mut chosen = select("scenario", SCENARIOS.iter().cloned(), |scenario| &scenario.name, &args.names)?;
+    let mut chosen = select(SCENARIO, SCENARIOS.iter().cloned(), |scenario| &scenario.name, &args.names)?;
     if args.list {
         chosen.iter().for_each(|scenario| println!("{:<20} {}", scenario.name, scenario.what));
         return Ok(Done::Said);

@@ -58,7 +58,7 @@ fn checks(args: &ReportArgs, runs: &[Verdicts]) -> anyhow::Result<Done> {
         write("--junit", path, verdicts::junit(runs))?;
     }
     if args.ktap {
-        runs.iter().for_each(|run| print!("{}", verdicts::ktap(run)));
+        print!("{}", verdicts::ktap(runs));
     } else if args.junit.is_none() || args.side_by_side {
         print!("{}", verdicts::matrix(runs));
     }
@@ -82,5 +82,7 @@ fn measurements(args: &ReportArgs, records: &[Measured]) -> anyhow::Result<Done>
 }
 
 fn write(option: &str, path: &Path, text: String) -> anyhow::Result<()> {
-    std::fs::write(path, text).map_err(|e| anyhow::anyhow!("{option} {}: {e}", path.display()))
+    std::fs::write(path, text).map_err(|e| anyhow::anyhow!("{option} {}: {e}", path.display()))?;
+    eprintln!("written to {}", path.display());
+    Ok(())
 }

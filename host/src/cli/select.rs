@@ -1,9 +1,16 @@
 //! Picking things by name.
 
+/// What is picked, and the option that lists it.
+pub(super) struct Kind(pub(super) &'static str, pub(super) &'static str);
+
+pub(super) const CHECK: Kind = Kind("check", "--list");
+pub(super) const SCENARIO: Kind = Kind("scenario", "--list");
+pub(super) const FAULT: Kind = Kind("fault", "--inject list");
+
 /// The items whose name is, or else contains, one of `wanted`; all if nothing is wanted. An unknown name is an error
 /// that shows near ones.
 pub(super) fn select<T>(
-    what: &str,
+    Kind(what, list): Kind,
     items: impl Iterator<Item = T>,
     name: impl Fn(&T) -> &str,
     wanted: &[String],
@@ -20,18 +27,22 @@ pub(super) fn select<T>(
             None => (0..items.len()).filter(|&index| name(&items[index]).contains(pattern.as_str())).collect(),
         };
         if matching.is_empty() {
-            anyhow::bail!("there is no {what} {pattern}; {}", near(pattern, items.iter().map(&name)));
+            let near = near(pattern, items.iter().map(&name));
+            anyhow::bail!("there is no {what} {pattern};{near} {list} shows all");
         }
         matching.into_iter().for_each(|index| chosen[index] = true);
     }
     Ok(items.into_iter().zip(chosen).filter_map(|(item, chosen)| chosen.then_some(item)).collect())
 }
 
+/// Names that may have been meant, with what stands before them and behind.
 fn near<'a>(pattern: &str, names: impl Iterator<Item = &'a str>) -> String {
+    /// Of Jaro and Winkler's similarity; below it are names that have no more than letters in common.
+    const ALIKE: f64 = 0.75;
     let mut scored: Vec<(f64, &str)> = names.map(|name| (strsim::jaro_winkler(pattern, name), name)).collect();
     scored.sort_by(|a, b| b.0.total_cmp(&a.0));
-    let near: Vec<&str> = scored.iter().take(3).filter(|(score, _)| *score > 0.6).map(|(_, name)| *name).collect();
-    if near.is_empty() { "--list shows them all".to_owned() } else { format!("near are: {}", near.join(", ")) }
+    let near: Vec<&str> = scored.iter().take(3).filter(|(score, _)| *score > ALIKE).map(|(_, name)| *name).collect();
+    if near.is_empty() { String::new() } else { format!(" near are: {};", near.join(", ")) }
 }
 
 #[cfg(test)]
@@ -42,7 +53,7 @@ mod tests {
 
     fn pick(wanted: &[&str]) -> anyhow::Result<Vec<&'static str>> {
         let wanted: Vec<String> = wanted.iter().map(ToString::to_string).collect();
-        select("check", NAMES.into_iter(), |name| name, &wanted)
+        select(CHECK, NAMES.into_iter(), |name| name, &wanted)
     }
 
     #[test]
@@ -56,5 +67,8 @@ mod tests {
     fn an_unknown_name_is_refused_with_near_ones() {
         let error = pick(&["wfi-wake-maskd"]).unwrap_err().to_string();
         assert!(error.starts_with("there is no check wfi-wake-maskd; near are: wfi-wakes-masked"), "{error}");
+        assert!(error.ends_with("; --list shows all"), "{error}");
+        let error = pick(&["nosuch"]).unwrap_err().to_string();
+        assert_eq!(error, "there is no check nosuch; --list shows all");
     }
 }

@@ -6,10 +6,10 @@ use anstream::{print, println};
 use owo_colors::OwoColorize;
 
 use super::journal::{Journal, Told};
-use super::select::select;
+use super::select::{CHECK, FAULT, select};
 use super::{Done, Output, RunArgs};
 use crate::contract::fault::{Described, FAULTS};
-use crate::contract::{self, Check, Clauses, FailsOn, Verdict, checks};
+use crate::contract::{self, Check, Clause, Clauses, FailsOn, Verdict, checks};
 use crate::kvm::Kvm;
 use crate::report::verdicts::{self, Verdicts};
 use crate::report::{CheckRecord, Record, terminal};
@@ -43,8 +43,8 @@ pub(super) struct TestArgs {
     /// Go on where the runs ended whose journal this is.
     #[arg(long, value_name = "FILE", hide = true)]
     resume: Option<PathBuf>,
-    /// Run on a kernel that has this fault, played by a layer before KVM. `list`: list the faults; `all`: see that each
-    /// is caught by the checks that must catch it.
+    /// Run on a kernel that has this fault, played by a layer before KVM: the exit status is 1 if a check finds it.
+    /// `list`: list the faults; `all`: see that each is caught by the checks that must catch it.
     #[arg(long, value_name = "FAULT")]
     inject: Option<String>,
     #[command(flatten)]
@@ -59,7 +59,7 @@ const EXAMPLE_CNTFRQ: u64 = 1_000_000_000;
 
 pub(super) fn run(args: &TestArgs) -> anyhow::Result<Done> {
     if let Some(name) = &args.explain {
-        for check in select("check", checks::all(), |check| check.name, std::slice::from_ref(name))? {
+        for check in select(CHECK, checks::all(), |check| check.name, std::slice::from_ref(name))? {
             explain(check);
         }
         return Ok(Done::Said);
@@ -68,7 +68,11 @@ pub(super) fn run(args: &TestArgs) -> anyhow::Result<Done> {
         FAULTS.iter().for_each(|fault| println!("{:<28} {}", fault.name, fault.what));
         return Ok(Done::Said);
     }
-    let mut chosen = select("check", checks::all(), |check| check.name, &args.names)?;
+    let chosen = select(CHECK, checks::all(), |check| check.name, &args.names);
+    let mut chosen = chosen.map_err(|error| match clause_titled(&args.names) {
+        Some(clause) => error.context(format!("{} is the title of a clause (--clause {clause})", clause.title())),
+        None => error,
+    })?;
     chosen.retain(|check| args.clause.is_empty() || args.clause.iter().any(|clauses| clauses.contain(check.clause)));
     for skipped in &args.skip {
         anyhow::ensure!(checks::all().any(|check| check.name == skipped), "--skip: there is no check {skipped}");
@@ -84,7 +88,7 @@ pub(super) fn run(args: &TestArgs) -> anyhow::Result<Done> {
         Some("all") => FAULTS.iter().collect(),
         Some(name) => {
             let name = name.to_owned();
-            select("fault", FAULTS.iter(), |fault| fault.name, std::slice::from_ref(&name))?
+            select(FAULT, FAULTS.iter(), |fault| fault.name, std::slice::from_ref(&name))?
         }
     };
     let output = Output::open(args.run.output.as_deref())?;
@@ -94,8 +98,14 @@ pub(super) fn run(args: &TestArgs) -> anyhow::Result<Done> {
     match injected[..] {
         [] => run_checks(chosen, args, None, output),
         [fault] => run_checks(chosen, args, Some(fault), output),
-        _ => catch_faults(&injected),
+        _ => catch_faults(&injected, &chosen),
     }
+}
+
+/// The clause whose title is one of these.
+fn clause_titled(names: &[String]) -> Option<Clause> {
+    let clauses = checks::all().map(|check| check.clause);
+    clauses.into_iter().find(|clause| names.iter().any(|name| name.eq_ignore_ascii_case(clause.title())))
 }
 
 fn explain(check: &Check) {
@@ -163,9 +173,12 @@ fn run_checks(
         record.checks.push(result);
     }
     if args.ktap {
-        print!("{}", verdicts::ktap(&Verdicts::of(&record.host, &record.checks)));
+        print!("{}", verdicts::ktap(&[Verdicts::of(&record.host, &record.checks)]));
     } else {
         terminal::summary(&record.checks);
+        if let Some(fault) = fault {
+            found(fault, &record.checks);
+        }
     }
     output.write(&record)?;
     Ok(Done::Ran(record.checks.iter().all(CheckRecord::is_as_expected)))
@@ -178,16 +191,38 @@ fn show(args: &TestArgs, result: &CheckRecord) {
     }
 }
 
-/// Injects each fault, and sees that the checks that must catch it do.
-fn catch_faults(injected: &[&Described]) -> anyhow::Result<Done> {
+/// Which of the checks that ran have to find the fault, and whether they did.
+fn found(fault: &Described, checks: &[CheckRecord]) {
+    let due: Vec<_> = checks::all().filter(|check| check.must_catch(fault.fault)).map(|check| check.name).collect();
+    let (mut caught, mut missed) = (Vec::new(), Vec::new());
+    for check in checks.iter().filter(|check| due.contains(&check.name)) {
+        if check.judgement.verdict == Verdict::Violated { &mut caught } else { &mut missed }.push(check.name);
+    }
+    if caught.is_empty() && missed.is_empty() {
+        println!("none of these has to find {}; of all checks these have to: {}", fault.name, due.join(", "));
+    }
+    for (what, names) in [("have to find it and did", caught), ("have to find it and did NOT", missed)] {
+        if !names.is_empty() {
+            println!("{what}: {}", names.join(", "));
+        }
+    }
+}
+
+/// Injects each fault, and sees that those of the checks that must catch it do.
+fn catch_faults(injected: &[&Described], among: &[&'static Check]) -> anyhow::Result<Done> {
     let kvm = Kvm::open()?;
     let host = kvm.describe();
     terminal::host(&host);
     println!();
-    let (mut missed, mut untried) = (0, 0);
+    let (mut tried, mut missed, mut untried) = (0, 0, 0);
     for fault in injected {
         let mut results = Vec::new();
-        for check in checks::all().filter(|check| check.must_catch(fault.fault)) {
+        let due: Vec<_> = among.iter().filter(|check| check.must_catch(fault.fault)).collect();
+        if due.is_empty() {
+            continue;
+        }
+        tried += 1;
+        for check in due {
             let result = contract::run(check, &host, |program| kvm.run(program, Some(fault.fault)))?;
             results.push((check.name, result.judgement));
         }
@@ -197,10 +232,7 @@ fn catch_faults(injected: &[&Described]) -> anyhow::Result<Done> {
         terminal::fault(fault.name, &results);
         std::thread::sleep(REST);
     }
-    println!(
-        "\n{} faults: {} caught, {missed} missed, {untried} not exercised",
-        injected.len(),
-        injected.len() - missed - untried
-    );
+    anyhow::ensure!(tried > 0, "no fault has to be caught by any of these checks");
+    println!("\n{tried} faults: {} caught, {missed} missed, {untried} not exercised", tried - missed - untried);
     Ok(Done::Ran(missed == 0))
 }

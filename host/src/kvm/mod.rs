@@ -59,7 +59,9 @@ pub enum Error {
         source: std::io::Error,
     },
     /// There is no such in-kernel interrupt controller on this host.
-    #[error("this host has no in-kernel {0}: KVM_CREATE_DEVICE says ENODEV")]
+    #[error(
+        "this host cannot give a VM an in-kernel {0}: KVM_CREATE_DEVICE says ENODEV (a vGICv2 takes a host GICv2, a vGICv3 a host GICv3)"
+    )]
     NoVgic(vgic::Vgic),
     /// The guest image is broken.
     #[error(transparent)]

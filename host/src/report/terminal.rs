@@ -77,12 +77,15 @@ pub fn fault(name: &str, results: &[(&str, Judgement)]) {
 /// How many checks came out how.
 pub fn summary(checks: &[CheckRecord]) {
     let count = |verdict| checks.iter().filter(|check| check.judgement.verdict == verdict).count();
+    let expected = checks.iter().filter(|c| c.judgement.verdict == Verdict::Violated && c.is_as_expected()).count();
+    let violated = match count(Verdict::Violated) {
+        0 => "0 violated".to_owned(),
+        violated => format!("{violated} violated ({expected} as expected)"),
+    };
+    let (all, s) = (checks.len(), if checks.len() == 1 { "" } else { "s" });
     println!(
-        "\n{} checks: {} held, {} violated ({} as expected), {} not exercised",
-        checks.len(),
+        "\n{all} check{s}: {} held, {violated}, {} not exercised",
         count(Verdict::Held),
-        count(Verdict::Violated),
-        checks.iter().filter(|c| c.judgement.verdict == Verdict::Violated && c.is_as_expected()).count(),
         count(Verdict::NotExercised)
     );
 }

@@ -87,7 +87,7 @@ impl Run<'_> {
         if !tail.is_empty() {
             last_words.push_str(&format!("the end of its kernel log:\n  | {}\n", tail.join("\n  | ")));
         }
-        last_words.push_str(&format!("all of it is in {}", self.log.display()));
+        last_words.push_str(&format!("its whole kernel log is in {}", self.log.display()));
         Died { how, last_line: lines.last().map(|line| (*line).to_owned()), last_words, notes: heard.noted }
     }
 }

@@ -30,19 +30,20 @@ pub(super) struct Heard {
     pub(super) trouble: Vec<String>,
     pub(super) log: Vec<u8>,
     pub(super) step: Step,
-    pub(super) notes: Option<char>,
+    notes: Option<char>,
+    mute: bool,
     pub(super) noted: Vec<String>,
     /// The command has said that its next word comes soon.
     pub(super) brief: bool,
     /// How long the host took to boot.
     pub(super) boot: Duration,
     /// A line of the command that has not ended yet, where notes have to be told from the rest.
-    pub(super) unended: Vec<u8>,
+    unended: Vec<u8>,
 }
 
 impl Heard {
-    /// Nothing yet. What the command prints with `notes` in front is a note.
-    pub(super) fn new(step: Step, notes: Option<char>) -> Heard {
+    /// Nothing yet. What the command prints with `notes` in front is a note; of the rest nothing is shown if `mute`.
+    pub(super) fn new(step: Step, notes: Option<char>, mute: bool) -> Heard {
         Heard {
             stage: Stage::Booting,
             exit: None,
@@ -51,6 +52,7 @@ impl Heard {
             log: Vec::new(),
             step,
             notes,
+            mute,
             noted: Vec::new(),
             brief: false,
             boot: Duration::ZERO,
@@ -101,8 +103,11 @@ impl Heard {
                 self.step.detail("running");
             }
             Message::Stdout(bytes) => {
-                self.step.clear();
                 let shown = self.without_notes(bytes);
+                if self.mute {
+                    return Ok(());
+                }
+                self.step.clear();
                 let mut out = std::io::stdout().lock();
                 out.write_all(&shown).and_then(|()| out.flush()).context("cannot write to standard output")?;
             }

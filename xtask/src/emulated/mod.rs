@@ -51,6 +51,8 @@ pub(crate) struct Run<'a> {
     /// Lines that the command prints with this in front are notes: kept, and not shown. The note
     /// [`BRIEF`](heard::BRIEF) says that the next comes soon.
     pub(crate) notes: Option<char>,
+    /// What else it prints is not passed on.
+    pub(crate) mute: bool,
     /// Files to put there besides, each with its path.
     pub(crate) files: Files,
     /// The longest that may pass without a word from there.
@@ -85,7 +87,7 @@ impl Run<'_> {
         let input = if self.job.input == Input::None { Stdio::null() } else { Stdio::piped() };
         command.stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped());
 
-        let mut heard = Heard::new(Step::new(format!("Booting {}", self.kernel.name)), self.notes);
+        let mut heard = Heard::new(Step::new(format!("Booting {}", self.kernel.name)), self.notes, self.mute);
         let mut qemu = spawn(&mut command)?;
         let mut watch = Watch::new(qemu.0.id(), Machine::monitor(scratch.path()));
         let ended = self.listen(&mut qemu, &mut heard, &mut watch);

@@ -86,10 +86,11 @@ fn check(command: &str, cache: &Cache, options: &Options) -> Result<i32> {
     let (kernels, programs) = prepare(cache, options)?;
     let scratch = tempfile::tempdir()?;
     let mut outputs = outputs(options)?;
-    // Where the runner's words are for another program, none of ours come between.
-    let for_people = !arguments.iter().any(|argument| argument == "--ktap");
-    let side_by_side = for_people && kernels.len() > 1;
-    if side_by_side && outputs.is_empty() {
+    // What several runs come to is said by the runner once more, of all their records; where its words are for another
+    // program, then alone.
+    let several = kernels.len() > 1;
+    let ktap = arguments.iter().any(|argument| argument == "--ktap");
+    if several && outputs.is_empty() {
         outputs = (0..kernels.len()).map(|index| scratch.path().join(format!("{index}.json"))).collect();
     }
     if !outputs.is_empty() {
@@ -98,15 +99,18 @@ fn check(command: &str, cache: &Cache, options: &Options) -> Result<i32> {
     let mut worst = 0;
     let mut records = Vec::new();
     for (index, kernel) in kernels.iter().enumerate() {
-        if side_by_side {
+        if several && !ktap {
             println!("== {}", kernel.name);
         }
-        match survive(options, &programs, kernel, &argv) {
+        match survive(options, &programs, kernel, &argv, several && ktap) {
             Ok((status, files)) => {
                 worst = worst.max(status);
                 if let Some(output) = outputs.get(index)
                     && keep(&files, output, status)?
                 {
+                    if options.output.is_some() {
+                        eprintln!("the record is in {}", output.display());
+                    }
                     records.push(output);
                 }
             }
@@ -118,21 +122,29 @@ fn check(command: &str, cache: &Cache, options: &Options) -> Result<i32> {
             Err(error) => return Err(error),
         }
     }
-    if side_by_side && records.len() > 1 {
+    if several && records.len() > usize::from(!ktap) {
         let vtick = artifacts::vtick_of_this_machine()?;
-        run_in_view(Command::new(vtick).args(["report", "--side-by-side"]).args(&records))?;
+        let view = if ktap { "--ktap" } else { "--side-by-side" };
+        run_in_view(Command::new(vtick).args(["report", view]).args(&records))?;
     }
     Ok(worst)
 }
 
 /// Runs `argv` in a fresh host as often as it takes the host down with it, each time going on behind what did: the runner
 /// keeps a journal on lines that start with a mark, and is given it back.
-fn survive(options: &Options, programs: &Programs, kernel: &Kernel, argv: &[String]) -> Result<(i32, Files)> {
+fn survive(
+    options: &Options,
+    programs: &Programs,
+    kernel: &Kernel,
+    argv: &[String],
+    mute: bool,
+) -> Result<(i32, Files)> {
     let mut journal: Vec<String> = Vec::new();
     let mut status = 0;
     loop {
         let mut run = plain(options, programs, kernel, argv.to_vec());
         run.notes = Some(NOTE);
+        run.mute = mute;
         run.job.collect = vec![RECORD.to_owned()];
         if !journal.is_empty() {
             run.job.argv.extend(["--resume".to_owned(), JOURNAL.to_owned()]);
@@ -160,7 +172,8 @@ fn keep(files: &Files, output: &Path, status: i32) -> Result<bool> {
     // `vtick` makes the file before it starts, so that a bad path costs nothing: an empty one is none.
     match files.iter().find(|(path, record)| path == RECORD && !record.is_empty()) {
         Some((_, record)) => {
-            fs::write(output, record).map(|()| true).with_context(|| format!("cannot write {}", output.display()))
+            fs::write(output, record).with_context(|| format!("cannot write {}", output.display()))?;
+            Ok(true)
         }
         None if status >= CANNOT_RUN => Ok(false),
         None => bail!("the run left no record to write to {}", output.display()),

@@ -19,7 +19,7 @@ const FREE_TEXT: [&str; 1] = ["--append"];
 const DEBIAN: &str = "debian:";
 const DEMONSTRATION: &str = "demo";
 /// A kernel's command line with which little stands between it and the demonstration.
-const QUIET: &str = "console=ttyAMA0 quiet";
+const QUIET: &str = "console=ttyAMA0 quiet nokaslr";
 
 /// One argument; an option with a file counts as one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,22 +47,23 @@ pub(super) struct Shipped {
 }
 
 /// What was not said, said: a guest without kernel and firmware gets `kernel`, one with a kernel of Debian's our first
-/// process, and one of which nothing was said at all two CPUs and a quiet kernel.
+/// process, and what that is to demonstrate two CPUs and a quiet kernel.
 pub(super) fn with_defaults(arguments: &[String], kernel: &str) -> Vec<String> {
+    let is_absent = |option: &str| value(arguments, option).is_none();
     let mut all = arguments.to_vec();
     let mut add = |option: &str, value: &str| all.extend([option.to_owned(), value.to_owned()]);
-    let given = value(arguments, "--kernel");
-    let ours = given.is_none() && value(arguments, "--firmware").is_none();
+    let ours = is_absent("--kernel") && is_absent("--firmware");
     if ours {
         add("--kernel", kernel);
     }
-    let bare = value(arguments, "--initrd").is_none() && value(arguments, "--disk").is_none();
-    if bare && (ours || given.is_some_and(|kernel| kernel.starts_with(DEBIAN))) {
+    let debians = value(arguments, "--kernel").is_some_and(|kernel| kernel.starts_with(DEBIAN));
+    if is_absent("--initrd") && is_absent("--disk") && (ours || debians) {
         add("--initrd", DEMONSTRATION);
-    }
-    if arguments.is_empty() {
-        add("--cpus", "2");
-        add("--append", QUIET);
+        for (option, value) in [("--cpus", "2"), ("--append", QUIET)] {
+            if is_absent(option) {
+                add(option, value);
+            }
+        }
     }
     all
 }
@@ -200,13 +201,18 @@ mod tests {
 
     #[test]
     fn what_is_not_said_is_the_demonstration() {
-        assert_eq!(defaults(""), "--kernel debian:6.12 --initrd demo --cpus 2 --append console=ttyAMA0 quiet");
-        assert_eq!(defaults("--cpus 4"), "--cpus 4 --kernel debian:6.12 --initrd demo");
-        assert_eq!(defaults("--kernel debian:6.1"), "--kernel debian:6.1 --initrd demo");
+        assert_eq!(defaults(""), "--kernel debian:6.12 --initrd demo --cpus 2 --append console=ttyAMA0 quiet nokaslr");
+        let quiet = "--append console=ttyAMA0 quiet nokaslr";
+        assert_eq!(defaults("--cpus 4"), format!("--cpus 4 --kernel debian:6.12 --initrd demo {quiet}"));
+        assert_eq!(defaults("--kernel debian:6.1"), format!("--kernel debian:6.1 --initrd demo --cpus 2 {quiet}"));
         assert_eq!(defaults("--kernel=Image"), "--kernel=Image", "a kernel of one's own may want nothing else");
         assert_eq!(defaults("--firmware x"), "--firmware x");
         assert_eq!(defaults("--kernel debian:6.1 --disk d"), "--kernel debian:6.1 --disk d");
-        assert_eq!(defaults("--append --kernel"), "--append --kernel --kernel debian:6.12 --initrd demo", "free text");
+        assert_eq!(
+            defaults("--append --kernel"),
+            "--append --kernel --kernel debian:6.12 --initrd demo --cpus 2",
+            "free text"
+        );
     }
 
     fn guest(folder: &Path, line: &str) -> Result<Guest> {

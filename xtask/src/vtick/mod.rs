@@ -20,12 +20,22 @@ use crate::cache::Cache;
 use crate::cli::{Host, Options};
 use crate::emulated::{Files, Run, SETTLE};
 use crate::kernel::{self, Kernel};
-use crate::process::capture;
+use crate::process::{capture, run_in_view};
 use crate::toolchain::Toolchain;
 use crate::{native, qemu};
 
 /// Status of a run that could not take place.
 pub(crate) const CANNOT_RUN: i32 = 2;
+
+/// The runner's commands that are commands here too.
+pub(crate) const COMMANDS: [&str; 5] = ["test", "bench", "boot", "compare", "report"];
+
+/// What the runner itself says of one of its commands: the arguments that are handed on.
+pub(crate) fn help(command: &str) -> Result<i32> {
+    println!("\nArguments that are handed on to vtick {command}:\n");
+    let status = run_in_view(Command::new(artifacts::vtick_of_this_machine()?).args([command, "--help"]))?;
+    Ok(status.code().unwrap_or(CANNOT_RUN))
+}
 
 /// Asks the runner, built for this machine, what it thinks of its arguments.
 fn plan(command: &str, arguments: &[String]) -> Result<Option<i32>> {
@@ -86,6 +96,7 @@ fn plain<'a>(options: &Options, programs: &Programs, kernel: &'a Kernel, argv: V
         programs: vec![programs.vtick.clone()],
         job: Job { argv, env, collect: Vec::new(), input: Input::None, settle: SETTLE },
         notes: None,
+        mute: false,
         files: Vec::new(),
         silence: options.silence,
         timeout: options.timeout,

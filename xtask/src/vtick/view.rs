@@ -1,9 +1,11 @@
 //! `compare` and `report`: what the runner makes of records, which takes no host.
 
+use std::ffi::OsString;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use super::CANNOT_RUN;
 use crate::artifacts;
@@ -16,14 +18,38 @@ pub(super) fn saved(cache: &Cache, name: &str) -> PathBuf {
     cache.path(&format!("records/{name}.json"))
 }
 
+/// Names of all records that are kept.
+fn all_saved(cache: &Cache) -> Vec<String> {
+    let folder = fs::read_dir(cache.path("records"));
+    let names = folder.into_iter().flatten().flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let mut names: Vec<String> = names.filter_map(|name| Some(name.strip_suffix(".json")?.to_owned())).collect();
+    names.sort();
+    names
+}
+
+/// Options of the runner's that have a value.
+const WITH_VALUE: [&str; 3] = ["--fail-over", "--html", "--junit"];
+
 /// `cargo xtask compare` and `cargo xtask report`: what the runner makes of records, which takes no host. A record is
 /// given as a file or by the name it was saved under.
 pub(crate) fn view(cache: &Cache, command: &str, options: &Options) -> Result<i32> {
-    let record = |argument: &String| match saved(cache, argument) {
-        place if !Path::new(argument).exists() && place.exists() => place.into_os_string(),
-        _ => argument.into(),
-    };
+    let mut arguments: Vec<OsString> = Vec::new();
+    let mut is_value = false;
+    for argument in &options.forwarded {
+        let is_record = !is_value && !argument.starts_with('-');
+        is_value = WITH_VALUE.contains(&argument.as_str());
+        let place = saved(cache, argument);
+        arguments.push(match argument {
+            argument if !is_record || Path::new(argument).exists() => argument.into(),
+            _ if place.exists() => place.into(),
+            argument => {
+                let kept = all_saved(cache);
+                let kept = if kept.is_empty() { "none is kept yet".to_owned() } else { kept.join(", ") };
+                bail!("{argument} is no file, and no record that `cargo xtask bench --save` keeps: {kept}");
+            }
+        });
+    }
     let vtick = artifacts::vtick_of_this_machine()?;
-    let status = run_in_view(Command::new(vtick).arg(command).args(options.forwarded.iter().map(record)))?;
+    let status = run_in_view(Command::new(vtick).arg(command).args(arguments))?;
     Ok(status.code().unwrap_or(CANNOT_RUN))
 }

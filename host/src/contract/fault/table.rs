@@ -70,7 +70,7 @@ pub const FAULTS: &[Described] = &[
         "returns-without-reason",
         "Every second KVM_RUN returns EINTR without entering the guest.",
     ),
-    described(Fault::KickedAllTheTime, "kicked-all-the-time", "KVM_RUN ends every millisecond without a reason."),
+    described(Fault::KickedAllTheTime, "kicked-all-the-time", "KVM_RUN ends every half millisecond without a reason."),
     described(
         Fault::RaisedLineReturns,
         "raised-line-returns",

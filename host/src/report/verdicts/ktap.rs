@@ -4,8 +4,23 @@ use std::fmt::Write;
 
 use super::{Judged, Meaning, Verdicts};
 
-/// A run as KTAP: a line per check, with the evidence of those that are not plainly held as diagnostics before it.
-pub fn ktap(run: &Verdicts) -> String {
+/// Runs as KTAP: one as it is, several as a subtest each, which is named after its kernel.
+pub fn ktap(runs: &[Verdicts]) -> String {
+    let several = match runs {
+        [run] => return single(run),
+        several => several,
+    };
+    let mut out = format!("KTAP version 1\n1..{}\n", several.len());
+    for (index, run) in several.iter().enumerate() {
+        single(run).lines().for_each(|line| out.push_str(&format!("  {line}\n")));
+        let ok = if run.checks.iter().any(|check| check.meaning() == Meaning::Fail) { "not ok" } else { "ok" };
+        let _infallible = writeln!(out, "{ok} {} {}", index + 1, plain(&run.host.kernel));
+    }
+    out
+}
+
+/// A line per check, with the evidence of those that are not plainly held as diagnostics before it.
+fn single(run: &Verdicts) -> String {
     let host = &run.host;
     let mut out = format!("KTAP version 1\n1..{}\n", run.checks.len());
     let _infallible = writeln!(out, "# Linux {}, KVM {}, {}, {}", host.kernel, host.kvm_mode, host.gic, host.cpu);
@@ -54,13 +69,24 @@ not ok 2 C3.b-fails
 ok 3 C9.c-deviates # XFAIL odd
 ok 4 C14.d-is-not-there # SKIP no PMU
 ";
-        assert_eq!(ktap(&run("6.12")), due);
+        assert_eq!(ktap(&[run("6.12")]), due);
     }
 
     #[test]
     fn a_reason_cannot_start_a_directive_of_its_own() {
         let mut run = run("6.12");
         run.checks[3].judgement.reason = "no\n# SKIP".to_owned();
-        assert!(ktap(&run).ends_with("ok 4 C14.d-is-not-there # SKIP no  SKIP\n"), "{}", ktap(&run));
+        let told = ktap(&[run]);
+        assert!(told.ends_with("ok 4 C14.d-is-not-there # SKIP no  SKIP\n"), "{told}");
+    }
+
+    #[test]
+    fn several_runs_are_one_document_with_a_subtest_each() {
+        let mut good = run("6.13");
+        good.checks.remove(1);
+        let told = ktap(&[run("6.12"), good]);
+        assert!(told.starts_with("KTAP version 1\n1..2\n  KTAP version 1\n  1..4\n  # Linux 6.12"), "{told}");
+        assert!(told.contains("\n  not ok 2 C3.b-fails\n") && told.contains("\nnot ok 1 6.12\n"), "{told}");
+        assert!(told.contains("\n  1..3\n") && told.ends_with("\nok 2 6.13\n"), "{told}");
     }
 }
