@@ -27,7 +27,10 @@ impl Verdict<'_> {
 fn verdicts(ran: &Ran) -> Vec<Verdict<'_>> {
     let mut verdicts: Vec<Verdict> = Vec::new();
     for line in ran.stdout.lines() {
-        if ["held ", "violated ", "not exercised "].iter().any(|word| line.starts_with(word)) {
+        if ["held ", "violated ", "not exercised ", "disturbed ", "harness error "]
+            .iter()
+            .any(|word| line.starts_with(word))
+        {
             verdicts.push(Verdict { line, below: Vec::new() });
         } else if let Some(verdict) = verdicts.last_mut() {
             verdict.below.push(line);

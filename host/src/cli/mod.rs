@@ -13,7 +13,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-/// Exit status: all checks held, or everything was measured.
+/// Exit status: every check that was exercised held or deviates as listed, and at least one was; everything was measured.
 const OK: u8 = 0;
 /// Exit status: a check is violated, or interrupts were lost.
 const VIOLATED: u8 = 1;
@@ -21,6 +21,8 @@ const VIOLATED: u8 = 1;
 const CANNOT_RUN: u8 = 2;
 /// Exit status of `--plan`: the arguments ask for something that needs no host, and it is done.
 const NOTHING_TO_RUN: u8 = 3;
+/// Exit status: no check was exercised (what the kernel's self-tests call SKIP).
+const NOTHING_EXERCISED: u8 = 4;
 
 /// Validates and measures KVM/arm64's userspace interrupt controller mode.
 #[derive(Parser)]
@@ -59,6 +61,8 @@ struct RunArgs {
 enum Done {
     /// It ran; whether all was well.
     Ran(bool),
+    /// It ran, and nothing was put to the test.
+    NothingExercised,
     /// It was asked for something that needs no run.
     Said,
     /// There is something to run, but this was to plan alone.
@@ -92,6 +96,7 @@ pub fn main() -> ExitCode {
         Ok(Done::Said) if plan => NOTHING_TO_RUN.into(),
         Ok(Done::Said) => OK.into(),
         Ok(Done::Ran(false)) => VIOLATED.into(),
+        Ok(Done::NothingExercised) => NOTHING_EXERCISED.into(),
         Err(error) => {
             eprintln!("error: {error:#}");
             CANNOT_RUN.into()

@@ -79,25 +79,28 @@ fn no_warning(reason: String, transcript: &Transcript) -> Judged {
 /// How often a program is run that something else on the host disturbs.
 const TRIES: u32 = 5;
 
-/// Builds a check's program, has `execute` run it on `host`, and judges the transcript. A check that could not be run at
-/// all has no verdict on the kernel: that error ends the run.
-pub fn run<E>(
+/// Builds a check's program, has `execute` run it on `host`, and judges the transcript. Where vtick itself fails, that is
+/// this check's result and no other's: the others still have theirs.
+pub fn run<E: std::fmt::Display>(
     check: &'static Check,
     host: &Host,
     mut execute: impl FnMut(&Program) -> Result<Transcript, E>,
-) -> Result<CheckRecord, E> {
+) -> CheckRecord {
     let (mut program, judge) = check.build(host.cntfrq);
     program.setup.aloud = check.endangers(host);
     let mut tries = 0;
     let (transcript, judgement) = loop {
-        let transcript = execute(&program)?;
+        let transcript = match execute(&program) {
+            Ok(transcript) => transcript,
+            Err(error) => break (None, Judgement::from(Err(Unheld::HarnessError(error.to_string())))),
+        };
         let judged = check.judge(&program, &judge, &transcript);
         tries += 1;
         if !matches!(judged, Err(Unheld::Disturbed(_))) || tries == TRIES {
-            break (transcript, Judgement::from(judged));
+            break (Some(transcript), Judgement::from(judged));
         }
     };
-    Ok(record(check, host, &program, judgement, Some(transcript)))
+    record(check, host, &program, judgement, transcript)
 }
 
 /// The record of a check that an earlier run came to. Where it violated the claim and there is no transcript, that run's

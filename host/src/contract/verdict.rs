@@ -14,6 +14,8 @@ pub enum Unheld {
     NotExercised(String),
     /// Something else on the host came between, and the transcript shows neither: the program is run again.
     Disturbed(String),
+    /// vtick itself failed, and the transcript shows neither.
+    HarnessError(String),
 }
 
 /// The claim is violated: `reason` gives both what was seen and what was due.
@@ -31,7 +33,7 @@ pub fn not_exercised<T>(reason: impl Into<String>) -> Result<T, Unheld> {
     Err(Unheld::NotExercised(reason.into()))
 }
 
-/// Three words for a check's result, never blurred.
+/// Five words for a check's result, never blurred.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
@@ -41,6 +43,10 @@ pub enum Verdict {
     Violated,
     /// The claim could not be put to the test.
     NotExercised,
+    /// Something else on the host came between, however often the program was run.
+    Disturbed,
+    /// vtick itself failed.
+    HarnessError,
 }
 
 impl std::fmt::Display for Verdict {
@@ -49,6 +55,8 @@ impl std::fmt::Display for Verdict {
             Verdict::Held => "held",
             Verdict::Violated => "violated",
             Verdict::NotExercised => "not exercised",
+            Verdict::Disturbed => "disturbed",
+            Verdict::HarnessError => "harness error",
         })
     }
 }
@@ -67,7 +75,9 @@ impl From<Judged> for Judgement {
         let (verdict, reason) = match judged {
             Ok(reason) => (Verdict::Held, reason),
             Err(Unheld::Violated(reason)) => (Verdict::Violated, reason),
-            Err(Unheld::NotExercised(reason) | Unheld::Disturbed(reason)) => (Verdict::NotExercised, reason),
+            Err(Unheld::NotExercised(reason)) => (Verdict::NotExercised, reason),
+            Err(Unheld::Disturbed(reason)) => (Verdict::Disturbed, reason),
+            Err(Unheld::HarnessError(reason)) => (Verdict::HarnessError, reason),
         };
         Judgement { verdict, reason }
     }

@@ -3,6 +3,7 @@
 mod compare;
 pub mod html;
 pub mod latency;
+mod meaning;
 pub mod rates;
 mod record;
 mod statistics;
@@ -10,4 +11,5 @@ pub mod terminal;
 pub mod verdicts;
 
 pub use compare::{CompareError, Comparison, Confidence, Difference, compare};
+pub use meaning::{Meaning, Overall, Tally};
 pub use record::{CheckRecord, Host, Measured, Record, Unit};

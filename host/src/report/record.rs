@@ -3,13 +3,14 @@
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::contract::{Cause, Clause, Judgement, Transcript, Verdict};
+use super::meaning::Meaning;
+use crate::contract::{Cause, Clause, Judgement, Transcript};
 use crate::latency::Outcome;
 
 /// What a record says it is.
 const FORMAT: &str = "vtick";
 /// Version of the record's layout. Changes whenever a field changes its meaning or goes.
-pub(super) const VERSION: u32 = 3;
+pub(super) const VERSION: u32 = 4;
 
 /// Everything there is to say of a run.
 #[derive(Debug, Serialize)]
@@ -166,14 +167,9 @@ pub struct CheckRecord {
 }
 
 impl CheckRecord {
-    /// Whether the verdict is one that nobody has to look into: held where nothing else is expected, violated where
-    /// that is, or not exercised.
-    pub fn is_as_expected(&self) -> bool {
-        match self.judgement.verdict {
-            Verdict::Held => self.expected.is_none(),
-            Verdict::Violated => self.expected.is_some(),
-            Verdict::NotExercised => true,
-        }
+    /// What the verdict means.
+    pub fn meaning(&self) -> Meaning {
+        Meaning::of(self.judgement.verdict, self.expected.is_some())
     }
 }
 
@@ -206,7 +202,7 @@ mod tests {
         assert!(refusal("{}").starts_with("not a record of vtick"));
         assert_eq!(
             refusal(r#"{"format":"vtick","version":2}"#),
-            "a record of version 2; this vtick reads version 3: measure again, or use the vtick that wrote it"
+            "a record of version 2; this vtick reads version 4: measure again, or use the vtick that wrote it"
         );
     }
 }

@@ -3,6 +3,7 @@
 use anstream::println;
 use owo_colors::OwoColorize;
 
+use super::meaning::Tally;
 use super::record::{CheckRecord, Host, Unit};
 use crate::contract::{Judgement, Verdict};
 
@@ -35,7 +36,8 @@ pub fn check(check: &CheckRecord, with_timeline: bool) {
     let verdict = match check.judgement.verdict {
         Verdict::Held => verdict.green().to_string(),
         Verdict::Violated => verdict.red().bold().to_string(),
-        Verdict::NotExercised => verdict.yellow().to_string(),
+        Verdict::NotExercised | Verdict::Disturbed => verdict.yellow().to_string(),
+        Verdict::HarnessError => verdict.magenta().bold().to_string(),
     };
     println!("{verdict} {:<4} {}", check.clause, check.name);
     let violated = check.judgement.verdict == Verdict::Violated;
@@ -46,7 +48,7 @@ pub fn check(check: &CheckRecord, with_timeline: bool) {
         }
         _ => {}
     }
-    if violated || check.judgement.verdict == Verdict::NotExercised || with_timeline {
+    if check.judgement.verdict != Verdict::Held || with_timeline {
         println!("                   {}", check.judgement.reason);
     }
     if let Some(cause) = check.cause {
@@ -75,17 +77,6 @@ pub fn fault(name: &str, results: &[(&str, Judgement)]) {
 }
 
 /// How many checks came out how.
-pub fn summary(checks: &[CheckRecord]) {
-    let count = |verdict| checks.iter().filter(|check| check.judgement.verdict == verdict).count();
-    let expected = checks.iter().filter(|c| c.judgement.verdict == Verdict::Violated && c.is_as_expected()).count();
-    let violated = match count(Verdict::Violated) {
-        0 => "0 violated".to_owned(),
-        violated => format!("{violated} violated ({expected} as expected)"),
-    };
-    let (all, s) = (checks.len(), if checks.len() == 1 { "" } else { "s" });
-    println!(
-        "\n{all} check{s}: {} held, {violated}, {} not exercised",
-        count(Verdict::Held),
-        count(Verdict::NotExercised)
-    );
+pub fn summary(tally: &Tally) {
+    println!("\n{tally}");
 }

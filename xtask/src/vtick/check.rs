@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use super::view::saved;
-use super::{CANNOT_RUN, emulate, plain, plan, prepare, runs_natively};
+use super::{CANNOT_RUN, WRONG, emulate, plain, plan, prepare, runs_natively, together};
 use crate::artifacts::{self, Programs};
 use crate::cache::Cache;
 use crate::cli::Options;
@@ -71,7 +71,8 @@ fn refused(command: &str, options: &Options) -> Result<Option<i32>> {
     plan(command, &options.forwarded)
 }
 
-/// Runs `vtick COMMAND` with the forwarded arguments on every kernel that is asked for. The worst status counts.
+/// Runs `vtick COMMAND` with the forwarded arguments on every kernel that is asked for. Of several statuses see
+/// [`together`].
 fn check(command: &str, cache: &Cache, options: &Options) -> Result<i32> {
     let arguments = [&[command.to_owned()], &options.forwarded[..]].concat();
     if runs_natively(options)? {
@@ -96,7 +97,7 @@ fn check(command: &str, cache: &Cache, options: &Options) -> Result<i32> {
     if !outputs.is_empty() {
         argv.extend(["--output".to_owned(), RECORD.to_owned()]);
     }
-    let mut worst = 0;
+    let mut worst = None;
     let mut records = Vec::new();
     for (index, kernel) in kernels.iter().enumerate() {
         if several && !ktap {
@@ -104,7 +105,7 @@ fn check(command: &str, cache: &Cache, options: &Options) -> Result<i32> {
         }
         match survive(options, &programs, kernel, &argv, several && ktap) {
             Ok((status, files)) => {
-                worst = worst.max(status);
+                worst = Some(worst.map_or(status, |worst| together(worst, status)));
                 if let Some(output) = outputs.get(index)
                     && keep(&files, output, status)?
                 {
@@ -117,7 +118,7 @@ fn check(command: &str, cache: &Cache, options: &Options) -> Result<i32> {
             // The other kernels are still worth their answer; this one was none.
             Err(error) if !error.is::<crate::process::Interrupted>() && kernels.len() > 1 => {
                 eprintln!("error: {error:#}");
-                worst = worst.max(CANNOT_RUN);
+                worst = Some(worst.map_or(CANNOT_RUN, |worst| together(worst, CANNOT_RUN)));
             }
             Err(error) => return Err(error),
         }
@@ -127,7 +128,7 @@ fn check(command: &str, cache: &Cache, options: &Options) -> Result<i32> {
         let view = if ktap { "--ktap" } else { "--side-by-side" };
         run_in_view(Command::new(vtick).args(["report", view]).args(&records))?;
     }
-    Ok(worst)
+    Ok(worst.unwrap_or(CANNOT_RUN))
 }
 
 /// Runs `argv` in a fresh host as often as it takes the host down with it, each time going on behind what did: the runner
@@ -140,7 +141,7 @@ fn survive(
     mute: bool,
 ) -> Result<(i32, Files)> {
     let mut journal: Vec<String> = Vec::new();
-    let mut status = 0;
+    let mut status = None;
     loop {
         let mut run = plain(options, programs, kernel, argv.to_vec());
         run.notes = Some(NOTE);
@@ -151,7 +152,7 @@ fn survive(
             run.files.push((JOURNAL.to_owned(), (journal.join("\n") + "\n").into_bytes()));
         }
         let error = match emulate(&run) {
-            Ok((ended, files)) => return Ok((status.max(ended), files)),
+            Ok((ended, files)) => return Ok((status.map_or(ended, |status| together(status, ended)), files)),
             Err(error) => error,
         };
         let died = error.downcast::<Died>()?;
@@ -163,7 +164,7 @@ fn survive(
         journal.extend(died.notes);
         let last = died.last_line.map(|line| format!("; the last line of its kernel log: {line}")).unwrap_or_default();
         journal.push(format!("{NOTE}died {}{last}", died.how));
-        status = 1;
+        status = Some(WRONG);
     }
 }
 

@@ -26,6 +26,22 @@ use crate::{native, qemu};
 
 /// Status of a run that could not take place.
 pub(crate) const CANNOT_RUN: i32 = 2;
+/// Status of a run in which something that was looked for is wrong.
+pub(crate) const WRONG: i32 = 1;
+/// Status of a run that left nothing to say.
+const NOTHING_SAID: i32 = 4;
+
+/// The status of two runs together: that something is wrong counts most, then that a run could not take place; a run that
+/// had nothing to say takes nothing from one that had.
+pub(crate) fn together(one: i32, other: i32) -> i32 {
+    let weight = |status: i32| match status {
+        WRONG => i32::MAX,
+        0 => 1,
+        NOTHING_SAID => 0,
+        other => other.saturating_abs(),
+    };
+    if weight(one) >= weight(other) { one } else { other }
+}
 
 /// The runner's commands that are commands here too.
 pub(crate) const COMMANDS: [&str; 5] = ["test", "bench", "boot", "compare", "report"];
@@ -116,4 +132,18 @@ fn emulate(run: &Run) -> Result<(i32, Files)> {
         }
     };
     Ok((status, outcome.files))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_two_statuses_that_something_is_wrong_counts_most_and_that_nothing_was_said_least() {
+        for (one, other, due) in
+            [(0, 1, 1), (1, 2, 1), (1, 139, 1), (0, 2, 2), (4, 2, 2), (4, 0, 0), (4, 4, 4), (0, 0, 0)]
+        {
+            assert_eq!((together(one, other), together(other, one)), (due, due), "{one} and {other}");
+        }
+    }
 }

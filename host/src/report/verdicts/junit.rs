@@ -2,8 +2,9 @@
 
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
-use super::{Judged, Meaning, Verdicts};
+use super::{Judged, Verdicts};
 use crate::contract::Clause;
+use crate::report::Meaning;
 
 /// Runs as JUnit XML: a suite per run and clause. An expected violation is a skipped test with its reason: JUnit has
 /// no word for it.
@@ -25,7 +26,7 @@ pub fn junit(runs: &[Verdicts]) -> String {
 
 fn case(check: &Judged) -> TestCase {
     let status = match check.meaning() {
-        Meaning::Pass => TestCaseStatus::success(),
+        Meaning::Pass | Meaning::Mended => TestCaseStatus::success(),
         Meaning::Fail => {
             let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
             status.set_message(check.judgement.reason.clone()).set_description(check.evidence().join("\n"));
@@ -36,9 +37,14 @@ fn case(check: &Judged) -> TestCase {
             status.set_message(format!("violated, as expected: {}", check.evidence().join("; ")));
             status
         }
-        Meaning::Skip => {
+        Meaning::HarnessError => {
+            let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
+            status.set_message(check.judgement.reason.clone());
+            status
+        }
+        Meaning::Skip | Meaning::Disturbed => {
             let mut status = TestCaseStatus::skipped();
-            status.set_message(format!("not exercised: {}", check.judgement.reason));
+            status.set_message(format!("{}: {}", check.judgement.verdict, check.judgement.reason));
             status
         }
     };
@@ -55,11 +61,12 @@ mod tests {
     #[test]
     fn failures_and_skips_are_counted_and_their_text_is_escaped() {
         let xml = junit(&[run("6.1"), run("6.12")]);
-        assert!(xml.contains(r#"tests="8" failures="2""#), "{xml}");
+        assert!(xml.contains(r#"tests="12" failures="2" errors="2""#), "{xml}");
         assert!(
             xml.contains(r#"<testsuite name="Linux 6.12: C3 truth" tests="2" disabled="0" errors="0" failures="1">"#)
         );
         assert!(xml.contains("1 &amp; 2 &lt;due&gt;"), "{xml}");
-        assert_eq!(xml.matches("<skipped").count(), 4, "{xml}");
+        assert_eq!(xml.matches("<skipped").count(), 6, "{xml}");
+        assert!(xml.contains(r#"<skipped message="disturbed: too late"/>"#), "{xml}");
     }
 }

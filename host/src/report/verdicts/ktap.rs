@@ -2,7 +2,8 @@
 
 use std::fmt::Write;
 
-use super::{Judged, Meaning, Verdicts};
+use super::{Judged, Verdicts};
+use crate::report::{Meaning, Overall};
 
 /// Runs as KTAP: one as it is, several as a subtest each, which is named after its kernel.
 pub fn ktap(runs: &[Verdicts]) -> String {
@@ -13,8 +14,12 @@ pub fn ktap(runs: &[Verdicts]) -> String {
     let mut out = format!("KTAP version 1\n1..{}\n", several.len());
     for (index, run) in several.iter().enumerate() {
         single(run).lines().for_each(|line| out.push_str(&format!("  {line}\n")));
-        let ok = if run.checks.iter().any(|check| check.meaning() == Meaning::Fail) { "not ok" } else { "ok" };
-        let _infallible = writeln!(out, "{ok} {} {}", index + 1, plain(&run.host.kernel));
+        let (number, kernel) = (index + 1, plain(&run.host.kernel));
+        out.push_str(&match run.tally().overall(false) {
+            Overall::Held => format!("ok {number} {kernel}\n"),
+            Overall::Violated => format!("not ok {number} {kernel}\n"),
+            Overall::NothingExercised => format!("ok {number} {kernel} # SKIP nothing was exercised\n"),
+        });
     }
     out
 }
@@ -37,10 +42,12 @@ fn result(number: usize, check: &Judged) -> String {
     let name = format!("{}.{}", check.clause, check.name);
     let reason = || plain(&check.judgement.reason);
     match check.meaning() {
-        Meaning::Pass => format!("ok {number} {name}\n"),
+        Meaning::Pass | Meaning::Mended => format!("ok {number} {name}\n"),
         Meaning::Fail => format!("not ok {number} {name}\n"),
         Meaning::ExpectedFail => format!("ok {number} {name} # XFAIL {}\n", reason()),
         Meaning::Skip => format!("ok {number} {name} # SKIP {}\n", reason()),
+        Meaning::Disturbed => format!("ok {number} {name} # SKIP disturbed: {}\n", reason()),
+        Meaning::HarnessError => format!("not ok {number} {name} # ERROR {}\n", reason()),
     }
 }
 
@@ -58,7 +65,7 @@ mod tests {
     fn each_verdict_has_its_line_and_a_failure_its_diagnostics_before_it() {
         let due = "\
 KTAP version 1
-1..4
+1..6
 # Linux 6.12, KVM VHE, GICv3, N1
 ok 1 C3.a-holds
 # 1 & 2 <due>
@@ -68,6 +75,8 @@ ok 1 C3.a-holds
 not ok 2 C3.b-fails
 ok 3 C9.c-deviates # XFAIL odd
 ok 4 C14.d-is-not-there # SKIP no PMU
+ok 5 C14.e-was-late # SKIP disturbed: too late
+not ok 6 C14.f-failed # ERROR no memory
 ";
         assert_eq!(ktap(&[run("6.12")]), due);
     }
@@ -77,7 +86,7 @@ ok 4 C14.d-is-not-there # SKIP no PMU
         let mut run = run("6.12");
         run.checks[3].judgement.reason = "no\n# SKIP".to_owned();
         let told = ktap(&[run]);
-        assert!(told.ends_with("ok 4 C14.d-is-not-there # SKIP no  SKIP\n"), "{told}");
+        assert!(told.contains("\nok 4 C14.d-is-not-there # SKIP no  SKIP\n"), "{told}");
     }
 
     #[test]
@@ -85,8 +94,8 @@ ok 4 C14.d-is-not-there # SKIP no PMU
         let mut good = run("6.13");
         good.checks.remove(1);
         let told = ktap(&[run("6.12"), good]);
-        assert!(told.starts_with("KTAP version 1\n1..2\n  KTAP version 1\n  1..4\n  # Linux 6.12"), "{told}");
+        assert!(told.starts_with("KTAP version 1\n1..2\n  KTAP version 1\n  1..6\n  # Linux 6.12"), "{told}");
         assert!(told.contains("\n  not ok 2 C3.b-fails\n") && told.contains("\nnot ok 1 6.12\n"), "{told}");
-        assert!(told.contains("\n  1..3\n") && told.ends_with("\nok 2 6.13\n"), "{told}");
+        assert!(told.contains("\n  1..5\n") && told.ends_with("\nok 2 6.13\n"), "{told}");
     }
 }

@@ -6,8 +6,9 @@ mod matrix;
 
 use serde::Deserialize;
 
+use super::meaning::{Meaning, Tally};
 use super::record::{self, CheckRecord, Host};
-use crate::contract::{Clause, Judgement, Transcript, Verdict, checks};
+use crate::contract::{Clause, Judgement, Transcript, checks};
 
 pub use junit::junit;
 pub use ktap::ktap;
@@ -56,19 +57,6 @@ pub struct KnownCause {
     pub what: String,
 }
 
-/// What a verdict means to whoever waits for it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Meaning {
-    /// Held, and nothing else was expected.
-    Pass,
-    /// Violated, or held where a violation was expected: somebody has to look into it.
-    Fail,
-    /// Violated, as is expected of this kernel.
-    ExpectedFail,
-    /// Not exercised.
-    Skip,
-}
-
 impl Verdicts {
     /// Reads a record's verdicts. The error says what is wrong with it.
     pub fn from_json(json: &str) -> Result<Verdicts, String> {
@@ -81,6 +69,11 @@ impl Verdicts {
             }
         }
         Ok(run)
+    }
+
+    /// How many mean what.
+    pub fn tally(&self) -> Tally {
+        Tally::of(self.checks.iter().map(Judged::meaning))
     }
 
     /// The verdicts of a run that has just ended.
@@ -108,12 +101,7 @@ impl Judged {
 
     /// What the verdict means.
     pub fn meaning(&self) -> Meaning {
-        match (self.judgement.verdict, &self.expected) {
-            (Verdict::NotExercised, _) => Meaning::Skip,
-            (Verdict::Violated, Some(_)) => Meaning::ExpectedFail,
-            (Verdict::Held, None) => Meaning::Pass,
-            (Verdict::Violated, None) | (Verdict::Held, Some(_)) => Meaning::Fail,
-        }
+        Meaning::of(self.judgement.verdict, self.expected.is_some())
     }
 
     /// Everything that is said below the verdict: reason, expectation, cause and, of a failure, what happened.
@@ -135,7 +123,7 @@ impl Judged {
 mod tests {
     use super::*;
 
-    /// A run on `kernel`: a check held, one violated, one violated as expected, one not exercised.
+    /// A run on `kernel`: a check of each meaning but mended.
     pub(super) fn run(kernel: &str) -> Verdicts {
         let json = r##"{
             "format": "vtick", "version": VERSION,
@@ -147,7 +135,9 @@ mod tests {
                 "cause": { "what": "a fault", "fixed_by": "0123" } },
               { "name": "c-deviates", "clause": "C9", "claim": "C.", "verdict": "violated", "reason": "odd",
                 "expected": "so it is" },
-              { "name": "d-is-not-there", "clause": "C14", "claim": "D.", "verdict": "not-exercised", "reason": "no PMU" }
+              { "name": "d-is-not-there", "clause": "C14", "claim": "D.", "verdict": "not-exercised", "reason": "no PMU" },
+              { "name": "e-was-late", "clause": "C14", "claim": "E.", "verdict": "disturbed", "reason": "too late" },
+              { "name": "f-failed", "clause": "C14", "claim": "F.", "verdict": "harness-error", "reason": "no memory" }
             ] }"##;
         let json = json.replace("KERNEL", kernel).replace("VERSION", &record::VERSION.to_string());
         let mut run = Verdicts::from_json(&json).unwrap();
@@ -159,9 +149,10 @@ mod tests {
     fn a_verdict_means_what_was_expected_and_what_came() {
         let run = run("6.12");
         let meanings: Vec<_> = run.checks.iter().map(Judged::meaning).collect();
-        assert_eq!(meanings, [Meaning::Pass, Meaning::Fail, Meaning::ExpectedFail, Meaning::Skip]);
+        let due = [Meaning::Pass, Meaning::Fail, Meaning::ExpectedFail, Meaning::Skip];
+        assert_eq!(meanings, [&due[..], &[Meaning::Disturbed, Meaning::HarnessError]].concat());
         let surprise = Judged { expected: Some("why".to_owned()), ..run.checks[0].clone() };
-        assert_eq!(surprise.meaning(), Meaning::Fail, "a deviation that is gone has to be looked into");
+        assert_eq!(surprise.meaning(), Meaning::Mended);
     }
 
     #[test]
