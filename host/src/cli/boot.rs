@@ -50,6 +50,10 @@ pub(super) struct BootArgs {
     /// Stop the guest after so many seconds, and say what it was doing.
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     timeout: Option<u64>,
+    /// End the run where the guest accesses an address at which there is nothing. Otherwise such reads are zero, such
+    /// writes are ignored, and the first to each address is told.
+    #[arg(long)]
+    strict: bool,
     /// Say at the end what was done for the guest: interrupts, returns of KVM_RUN, KVM_IRQ_LINE calls.
     #[arg(long)]
     stats: bool,
@@ -138,6 +142,7 @@ fn setup(args: &BootArgs) -> anyhow::Result<Setup> {
         variables: args.vars.as_ref().map(|path| open("--vars", path, false)).transpose()?,
         disks: args.disk.iter().map(|disk| self::disk(disk)).collect::<Result<_, _>>()?,
         console: args.console,
+        strict: args.strict,
         timeout: args.timeout.map(Duration::from_secs),
         mark: args.mark.clone(),
         tape: if args.trace.is_some() { Tape::USUAL } else { 0 },

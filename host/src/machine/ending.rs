@@ -2,7 +2,7 @@
 
 use std::fmt::{Display, Formatter, Result};
 
-use super::Account;
+use super::{Account, nowhere};
 use crate::contract::{Stopped, diagnose_stopped};
 use crate::exit::Exit;
 use crate::trace::Trace;
@@ -154,12 +154,7 @@ impl Display for Snapshot {
 /// What a guest did that cannot go on, as a sentence.
 fn broken(exit: Exit) -> String {
     match exit {
-        Exit::MmioRead { address, len } => {
-            format!("the guest reads {len} bytes at {address:#x}, where this machine has nothing")
-        }
-        Exit::MmioWrite { address, len, value } => {
-            format!("the guest writes {value:#x}, {len} bytes, at {address:#x}, where this machine has nothing")
-        }
+        Exit::MmioRead { .. } | Exit::MmioWrite { .. } => format!("{} (--strict)", nowhere::told(exit)),
         Exit::NoSyndrome => {
             "the guest accesses a device, or nothing, by an instruction that KVM cannot emulate: the CPU \
                              describes no load or store with writeback, of a pair, or of a SIMD register"

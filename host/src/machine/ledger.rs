@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::{Display, Formatter, Result};
 
+use super::Nowhere;
 use crate::figures::thousands;
 
 /// INTIDs from here on name no interrupt `[GICv2/2.2.1]`.
@@ -92,6 +93,8 @@ pub struct Account {
     pub vcpus: Vec<Ledger>,
     /// KVM_IRQ_LINE calls of threads that are no vCPU's: what was typed.
     pub other_lines: u64,
+    /// Accesses to addresses where there is nothing.
+    pub nowhere: Nowhere,
     /// Ticks of the counter from the creation of the VM to the first KVM_RUN.
     pub to_start: u64,
     /// Ticks from the creation of the VM to the end of the line in which the guest first printed what was to be marked.
@@ -150,6 +153,7 @@ impl Display for Account {
             self.vcpus.iter().try_for_each(|ledger| write!(f, "{:>12}", thousands(of(ledger))))?;
             writeln!(f)?;
         }
+        write!(f, "{}", self.nowhere)?;
         let interrupts = self.sum(Ledger::interrupts);
         let lines = self.sum(|ledger| ledger.lines) + self.other_lines;
         writeln!(

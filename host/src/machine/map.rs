@@ -26,7 +26,11 @@ pub const UART: Window = window(0x0900_0000, 0x1000, Some(1));
 pub const RTC: Window = window(0x0901_0000, 0x1000, Some(2));
 /// QEMU's fw_cfg, through which firmware finds what was given on the command line.
 pub const FW_CFG: Window = window(0x0902_0000, 0x18, None);
-/// How many virtio-mmio transports there can be.
+/// Where `virt` has the configuration space of its PCI Express bus: below 4 GiB, and above RAM. The second is what its
+/// device tree says.
+pub const PCI_CONFIGURATION: [Window; 2] =
+    [window(0x3f00_0000, 16 << 20, None), window(0x40_1000_0000, 256 << 20, None)];
+/// How many virtio-mmio transports there are, with a device behind them or not.
 pub const VIRTIO_SLOTS: usize = 32;
 
 /// Transport number `slot` of virtio-mmio.
@@ -36,4 +40,5 @@ pub const fn virtio(slot: usize) -> Window {
 }
 
 const _: () = assert!(FLASH[1].base + FLASH[1].size <= GICD_BASE && GICD_BASE < GICC_BASE && GICC_BASE < UART.base);
-const _: () = assert!(virtio(VIRTIO_SLOTS - 1).base + 0x200 <= RAM_BASE);
+const _: () = assert!(virtio(VIRTIO_SLOTS - 1).base + 0x200 <= PCI_CONFIGURATION[0].base);
+const _: () = assert!(PCI_CONFIGURATION[0].base + PCI_CONFIGURATION[0].size <= RAM_BASE);

@@ -40,6 +40,8 @@ pub struct Setup {
     pub disks: Vec<Disk>,
     /// Which console is typed on.
     pub console: Console,
+    /// An access to an address where there is nothing ends the run.
+    pub strict: bool,
     /// The longest it may run.
     pub timeout: Option<Duration>,
     /// The text whose first line is to be marked in the account.
@@ -203,6 +205,7 @@ mod tests {
             variables: None,
             disks: Vec::new(),
             console: Console::default(),
+            strict: false,
             timeout: None,
             mark: None,
             tape: 0,

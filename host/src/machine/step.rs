@@ -41,6 +41,9 @@ pub enum Flow {
     PowerOff,
     /// The guest wants to start again.
     Reset,
+    /// The guest accesses an address where this machine has nothing: reads are zero and writes are ignored, unless the
+    /// run is to end here.
+    Nowhere,
     /// The guest cannot go on; the exit says why.
     Broken,
 }
@@ -91,7 +94,9 @@ impl Machine {
         match exit {
             Exit::MmioRead { address, len } => {
                 ledger.device_reads += 1;
-                let Some((port, offset)) = self.bus.find(address, len) else { return (Flow::Broken, Moved::default()) };
+                let Some((port, offset)) = self.bus.find(address, len) else {
+                    return (Flow::Nowhere, Moved::default());
+                };
                 let mut data = [0; 8];
                 let asked = &mut data[..usize::from(len)];
                 let ((), moved) = port.with(&self.controller, |device| device.read(offset, asked));
@@ -99,7 +104,9 @@ impl Machine {
             }
             Exit::MmioWrite { address, len, value } => {
                 ledger.device_writes += 1;
-                let Some((port, offset)) = self.bus.find(address, len) else { return (Flow::Broken, Moved::default()) };
+                let Some((port, offset)) = self.bus.find(address, len) else {
+                    return (Flow::Nowhere, Moved::default());
+                };
                 let data = value.to_le_bytes();
                 let written = &data[..usize::from(len)];
                 let ((), moved) = port.with(&self.controller, |device| device.write(offset, written));
@@ -197,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn every_exit_has_a_flow_and_what_is_nobodys_breaks_the_guest() {
+    fn every_exit_has_a_flow_and_what_is_nobodys_goes_nowhere() {
         let (machine, _) = machine(1);
         for (exit, due) in [
             (Exit::Interrupted, Flow::Interrupted),
@@ -207,9 +214,9 @@ mod tests {
             (Exit::NoSyndrome, Flow::Broken),
             (Exit::InternalError, Flow::Broken),
             (Exit::Failed { errno: 14 }, Flow::Broken),
-            (read(0xdead_0000), Flow::Broken),
-            (write(0xdead_0000, 1), Flow::Broken),
-            (Exit::MmioRead { address: map::UART.base + 0xfff, len: 8 }, Flow::Broken),
+            (read(0xdead_0000), Flow::Nowhere),
+            (write(0xdead_0000, 1), Flow::Nowhere),
+            (Exit::MmioRead { address: map::UART.base + 0xfff, len: 8 }, Flow::Nowhere),
         ] {
             assert_eq!(machine.step(0, &mut Books::default(), exit, Levels::NONE).0, due, "{exit}");
         }

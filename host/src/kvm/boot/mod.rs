@@ -7,7 +7,7 @@ mod vcpu;
 mod watch;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
 
 use super::kick::Kick;
@@ -15,7 +15,7 @@ use super::vcpu::Vcpu;
 use super::vm::Vm;
 use super::{Context, Error, clock};
 use crate::console::{Input, Output, Raw};
-use crate::machine::{Account, Books, Booted, Bus, Machine, Setup, SetupError};
+use crate::machine::{Account, Books, Booted, Bus, Machine, Nowhere, Setup, SetupError};
 use crate::report::Unit;
 use crate::trace::{Source, Tape, Trace};
 use watch::Patience;
@@ -46,6 +46,9 @@ struct Run {
     started: u64,
     marked: Arc<AtomicU64>,
     patience: Patience,
+    /// Accesses to addresses where there is nothing end the run, or are noted here.
+    strict: bool,
+    nowhere: Mutex<Nowhere>,
 }
 
 /// What a vCPU's thread and the watchdog share.
@@ -91,6 +94,7 @@ pub(super) fn boot(setup: &Setup) -> Result<Booted, BootError> {
     let mut bus = Bus::default();
     let typed = devices::attach(&mut bus, &vm, setup, &mut plan, mark)?;
     load::load(&vm, setup, &plan, &bus)?;
+    crate::machine::fill(&mut bus);
     let vcpus = (0..setup.cpus).map(|index| vm.stock_vcpu(index, plan.entry, plan.fdt));
     let (vcpus, kicks): (Vec<Vcpu>, Vec<Kick>) = vcpus.collect::<Result<Vec<_>, _>>()?.into_iter().unzip();
     let run = Arc::new(Run {
@@ -102,6 +106,8 @@ pub(super) fn boot(setup: &Setup) -> Result<Booted, BootError> {
         started,
         marked,
         patience: Patience::usual(),
+        strict: setup.strict,
+        nowhere: Mutex::default(),
     });
 
     let (sender, messages) = mpsc::channel();
@@ -125,6 +131,7 @@ pub(super) fn boot(setup: &Setup) -> Result<Booted, BootError> {
         to_end,
         to_mark: Some(run.marked.load(Ordering::Relaxed)).filter(|&at| at != 0).map(|at| at - started),
         other_lines: run.other_lines.load(Ordering::Relaxed),
+        nowhere: run.nowhere.into_inner().unwrap_or_else(PoisonError::into_inner),
         frequency: (!clock::counts_instructions()).then(clock::cntfrq),
         ..Account::default()
     };

@@ -1,12 +1,13 @@
 //! A vCPU's thread.
 
+use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
 use super::{Run, snapshot};
 use crate::exit::Exit;
 use crate::kvm::vcpu::Vcpu;
 use crate::kvm::{Error, clock};
-use crate::machine::{Books, Flow, Snapshot};
+use crate::machine::{Books, Flow, Snapshot, notice};
 use crate::trace::Tape;
 
 /// Why a vCPU's thread stopped running it.
@@ -74,12 +75,24 @@ impl Run {
                 (Flow::Resume | Flow::Answer(_) | Flow::Interrupted, _) => {}
                 (Flow::PowerOff, _) => return Ok(Stop::PowerOff),
                 (Flow::Reset, _) => return Ok(Stop::Reset),
-                (Flow::Broken, _) => {
+                (Flow::Nowhere, exit) if !self.strict => self.nowhere(cpu, &mut vcpu, exit),
+                (Flow::Broken | Flow::Nowhere, _) => {
                     return Ok(Stop::Broken(exit, Box::new(snapshot::take(&self.vm, &vcpu, books.seen)?)));
                 }
             }
             entered = clock::stamp();
         }
+    }
+
+    /// An access to an address where there is nothing.
+    #[cold]
+    fn nowhere(&self, cpu: usize, vcpu: &mut Vcpu, access: Exit) {
+        let pc = vcpu.pc();
+        if self.nowhere.lock().unwrap_or_else(PoisonError::into_inner).note(cpu, pc, access) {
+            eprintln!("{}", notice(cpu, pc, access));
+        }
+        // Of a write the answer is never read.
+        vcpu.answer(0);
     }
 
     /// Somebody wants something of this thread: that it stops, or that it looks at its vCPU.

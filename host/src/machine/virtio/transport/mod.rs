@@ -12,9 +12,9 @@ use super::Backend;
 use crate::machine::Device;
 
 /// "virt", little-endian.
-const MAGIC: u32 = 0x7472_6976;
+pub(in crate::machine) const MAGIC: u32 = 0x7472_6976;
 /// Version of the interface that is not the legacy one.
-const VERSION: u32 = 2;
+pub(in crate::machine) const VERSION: u32 = 2;
 /// Features of every device here.
 const FEATURES: u64 = 1 << VIRTIO_F_VERSION_1 | 1 << VIRTIO_RING_F_INDIRECT_DESC | 1 << VIRTIO_RING_F_EVENT_IDX;
 
