@@ -1,6 +1,7 @@
 //! Runs the project's commands the way a user types them.
 
 pub mod browser;
+pub mod guest;
 pub mod record;
 mod terminal;
 pub mod trace;

@@ -73,6 +73,8 @@ pub(crate) struct Options {
     pub(crate) save: Option<String>,
     pub(crate) machine: Machine,
     pub(crate) timeout: Duration,
+    /// It was given, and is not the default.
+    pub(crate) timeout_given: bool,
     pub(crate) silence: Duration,
     pub(crate) with: Vec<PathBuf>,
     pub(crate) fetch: Vec<String>,
@@ -92,6 +94,7 @@ impl Default for Options {
             save: None,
             machine: Machine::default(),
             timeout: Duration::from_secs(600),
+            timeout_given: false,
             silence: Duration::from_secs(60),
             with: Vec::new(),
             fetch: Vec::new(),
@@ -127,7 +130,10 @@ impl Options {
                 "--host-cpus" => options.machine.cpus = number(name, &value()?, 1..=64)?,
                 "--cpu" => options.machine.cpu = value()?,
                 "--memory" => options.machine.memory = number(name, &value()?, 128..=1 << 20)?,
-                "--timeout" => options.timeout = Duration::from_secs(number(name, &value()?, 1..=86_400)?.into()),
+                "--timeout" => {
+                    options.timeout = Duration::from_secs(number(name, &value()?, 1..=86_400)?.into());
+                    options.timeout_given = true;
+                }
                 "--silence" => options.silence = Duration::from_secs(number(name, &value()?, 1..=86_400)?.into()),
                 "--with" => options.with.push(value()?.into()),
                 "--fetch" => options.fetch.push(value()?),

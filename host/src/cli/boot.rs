@@ -10,7 +10,7 @@ use anyhow::{Context, bail};
 
 use super::Done;
 use crate::kvm::Kvm;
-use crate::machine::{Console, Disk, Setup, SetupError};
+use crate::machine::{Console, Disk, Ended, Listen, Setup, SetupError};
 use crate::trace::{Tape, chrome};
 
 /// RAM comes in units of this: kernels are placed by it.
@@ -25,7 +25,7 @@ pub(super) struct BootArgs {
     /// The kernel's first file system.
     #[arg(long, value_name = "FILE")]
     initrd: Option<PathBuf>,
-    /// The kernel's command line [default: the console].
+    /// The kernel's command line [default: the console for Linux and firmware, nothing for others].
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     append: Option<String>,
     /// Firmware that runs first, such as QEMU_EFI.fd. It boots the kernel, if there is one, which has to be an EFI
@@ -47,13 +47,24 @@ pub(super) struct BootArgs {
     /// RAM: a multiple of 2M.
     #[arg(long, value_name = "SIZE", default_value = "512M", value_parser = size)]
     memory: u64,
-    /// Stop the guest after so many seconds, and say what it was doing.
+    /// Stop the guest after so many seconds of its own counter, and say what it was doing. In the emulated host these are
+    /// no seconds of wall time, which --host-timeout bounds there.
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     timeout: Option<u64>,
     /// End the run where the guest accesses an address at which there is nothing. Otherwise such reads are zero, such
     /// writes are ignored, and the first to each address is told.
     #[arg(long)]
     strict: bool,
+    /// End the run, with exit status 0, when the guest prints a line that holds this.
+    #[arg(long, value_name = "TEXT", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    exit_on: Option<String>,
+    /// End the run, with exit status 1, when the guest prints a line that holds this.
+    #[arg(long, value_name = "TEXT", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    fail_on: Option<String>,
+    /// Give the guest kvm-unit-tests' testdev, a legacy virtio console through which a test exits with a code. A line
+    /// "EXIT: STATUS=n" counts without it, of a guest that is no Linux.
+    #[arg(long)]
+    testdev: bool,
     /// Say at the end what was done for the guest: interrupts, returns of KVM_RUN, KVM_IRQ_LINE calls.
     #[arg(long)]
     stats: bool,
@@ -103,8 +114,11 @@ pub(super) fn run(args: &BootArgs) -> anyhow::Result<Done> {
     if args.stats {
         print!("{}", booted.account);
     }
-    if !booted.ended.is_clean() {
+    if booted.ended != Ended::PowerOff && booted.ended != Ended::Exited(0) {
         eprintln!("{}", booted.ended);
+    }
+    if booted.ended.is_skipped() {
+        return Ok(Done::NothingExercised);
     }
     Ok(Done::Ran(booted.ended.is_clean()))
 }
@@ -137,14 +151,20 @@ fn setup(args: &BootArgs) -> anyhow::Result<Setup> {
         memory: args.memory,
         kernel: read("--kernel", &args.kernel)?,
         initrd: read("--initrd", &args.initrd)?,
-        bootargs: args.append.clone().unwrap_or_else(|| args.console.bootargs().to_owned()),
+        bootargs: args.append.clone(),
         firmware: read("--firmware", &args.firmware)?,
         variables: args.vars.as_ref().map(|path| open("--vars", path, false)).transpose()?,
         disks: args.disk.iter().map(|disk| self::disk(disk)).collect::<Result<_, _>>()?,
         console: args.console,
         strict: args.strict,
         timeout: args.timeout.map(Duration::from_secs),
-        mark: args.mark.clone(),
+        listen: Listen {
+            mark: args.mark.clone(),
+            exit_on: args.exit_on.clone(),
+            fail_on: args.fail_on.clone(),
+            status: false,
+        },
+        testdev: args.testdev,
         tape: if args.trace.is_some() { Tape::USUAL } else { 0 },
     })
 }

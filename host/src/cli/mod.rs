@@ -21,7 +21,7 @@ const VIOLATED: u8 = 1;
 const CANNOT_RUN: u8 = 2;
 /// Exit status of `--plan`: the arguments ask for something that needs no host, and it is done.
 const NOTHING_TO_RUN: u8 = 3;
-/// Exit status: no check was exercised (what the kernel's self-tests call SKIP).
+/// Exit status: no check was exercised, a test guest skipped its test (what the kernel's self-tests call SKIP).
 const NOTHING_EXERCISED: u8 = 4;
 
 /// Validates and measures KVM/arm64's userspace interrupt controller mode.

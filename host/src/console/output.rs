@@ -13,7 +13,7 @@ const LINGER: Duration = Duration::from_millis(10);
 const FULL: usize = 256 << 10;
 /// How long it waits before it looks around.
 const PATIENCE: Duration = Duration::from_millis(100);
-/// The longest line in which a mark is looked for.
+/// How much of a line is heard.
 const LINE: usize = 4096;
 
 /// The end of the pipe into which the guest prints.
@@ -37,27 +37,31 @@ struct Shared {
 #[derive(Default)]
 struct Waiting {
     bytes: Vec<u8>,
-    line: Vec<u8>,
-    mark: Option<Vec<u8>>,
 }
 
 impl Output {
-    /// Writes what is printed to `to`, until this is dropped. `mark`: the text to look for.
-    pub fn new(mut to: impl Write + Send + 'static, mark: Option<&str>) -> std::io::Result<Output> {
+    /// Writes what is printed to `to`, until this is dropped.
+    pub fn new(mut to: impl Write + Send + 'static) -> std::io::Result<Output> {
         let shared = Arc::new(Shared::default());
-        shared.lock().mark = mark.map(|mark| mark.as_bytes().to_vec());
         let theirs = Arc::clone(&shared);
         let writer = std::thread::Builder::new().name("console".to_owned()).spawn(move || theirs.write_all(&mut to))?;
         Ok(Output { shared, writer: Some(writer) })
     }
 
-    /// What a UART prints with, one character at a time. It never blocks; it calls `marked` at the end of the first
-    /// line that holds the mark.
-    pub fn printer<M: FnMut() + Send>(&self, mut marked: M) -> impl FnMut(u8) + Send + use<M> {
+    /// What a UART prints with, one character at a time. It never blocks. `hear`, if there is one, is called at the end
+    /// of each line with the line, of which it gets the first 4 KiB.
+    pub fn printer<H: FnMut(&[u8]) + Send>(&self, mut hear: Option<H>) -> impl FnMut(u8) + Send + use<H> {
         let shared = Arc::clone(&self.shared);
+        let mut line = Vec::new();
         move |byte| {
-            if shared.put(byte) {
-                marked();
+            shared.put(byte);
+            match &mut hear {
+                Some(hear) if byte == b'\n' => {
+                    hear(&line);
+                    line.clear();
+                }
+                Some(_) if line.len() < LINE => line.push(byte),
+                _ => {}
             }
         }
     }
@@ -88,18 +92,16 @@ impl Shared {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Puts in a character. Whether it ended the line with the mark.
-    fn put(&self, byte: u8) -> bool {
+    /// Puts in a character.
+    fn put(&self, byte: u8) {
         let mut waiting = self.lock();
         waiting.bytes.push(byte);
         let len = waiting.bytes.len();
         self.len.store(len, Ordering::Relaxed);
-        let marked = waiting.mark.is_some() && waiting.ends_marked_line(byte);
         drop(waiting);
         if len == 1 {
             self.filled.notify_one();
         }
-        marked
     }
 
     #[cold]
@@ -136,28 +138,14 @@ impl Shared {
     }
 }
 
-impl Waiting {
-    fn ends_marked_line(&mut self, byte: u8) -> bool {
-        if byte != b'\n' {
-            if self.line.len() < LINE {
-                self.line.push(byte);
-            }
-            return false;
-        }
-        let line = std::mem::take(&mut self.line);
-        let found = self.mark.as_ref().is_some_and(|mark| line.windows(mark.len().max(1)).any(|part| part == mark));
-        if found {
-            self.mark = None;
-        }
-        found
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc;
 
     use super::*;
+
+    /// Nobody hears the lines.
+    const DEAF: Option<fn(&[u8])> = None;
 
     /// Hands on every write.
     struct Sink(mpsc::Sender<Vec<u8>>);
@@ -175,8 +163,8 @@ mod tests {
     #[test]
     fn all_that_is_printed_is_written_in_order_and_in_few_pieces() {
         let (sender, written) = mpsc::channel();
-        let output = Output::new(Sink(sender), None).unwrap();
-        let mut print = output.printer(|| ());
+        let output = Output::new(Sink(sender)).unwrap();
+        let mut print = output.printer(DEAF);
         let text: Vec<u8> = (0..10_000).map(|n| (n % 251) as u8).collect();
         text.iter().for_each(|&byte| print(byte));
         drop(output);
@@ -188,29 +176,32 @@ mod tests {
     #[test]
     fn a_prompt_without_end_of_line_is_written_too() {
         let (sender, written) = mpsc::channel();
-        let output = Output::new(Sink(sender), None).unwrap();
-        output.printer(|| ())(b'#');
+        let output = Output::new(Sink(sender)).unwrap();
+        output.printer(DEAF)(b'#');
         assert_eq!(written.recv_timeout(Duration::from_secs(10)), Ok(b"#".to_vec()));
     }
 
     #[test]
-    fn the_mark_is_noticed_at_the_end_of_the_first_line_that_holds_it() {
-        let (sender, marks) = mpsc::channel();
-        let output = Output::new(std::io::sink(), Some("init")).unwrap();
-        let mut print = output.printer(|| sender.send(()).unwrap());
+    fn a_line_is_heard_at_its_end_and_a_long_one_in_part() {
+        let (sender, lines) = mpsc::channel();
+        let output = Output::new(std::io::sink()).unwrap();
+        let mut print = output.printer(Some(move |line: &[u8]| sender.send(line.to_vec()).unwrap()));
         b"in\nthis is in".iter().for_each(|&byte| print(byte));
         b"it, i think".iter().for_each(|&byte| print(byte));
-        assert_eq!(marks.try_iter().count(), 0, "the line goes on");
-        b"\r\ninit again\n".iter().for_each(|&byte| print(byte));
-        assert_eq!(marks.try_iter().count(), 1);
+        assert_eq!(lines.try_iter().collect::<Vec<_>>(), [b"in".to_vec()], "the second goes on");
+        b"\r\n\n".iter().for_each(|&byte| print(byte));
+        assert_eq!(lines.try_iter().collect::<Vec<_>>(), [b"this is init, i think\r".to_vec(), vec![]]);
+        (0..2 * LINE).for_each(|_| print(b'x'));
+        print(b'\n');
+        assert_eq!(lines.try_recv(), Ok(vec![b'x'; LINE]));
     }
 
     #[test]
     fn a_reader_who_is_gone_stops_nobody() {
         let (sender, written) = mpsc::channel();
         drop(written);
-        let output = Output::new(Sink(sender), None).unwrap();
-        let mut print = output.printer(|| ());
+        let output = Output::new(Sink(sender)).unwrap();
+        let mut print = output.printer(DEAF);
         for _ in 0..3 * FULL {
             print(b'x');
             output.pace(|| false);

@@ -7,6 +7,9 @@ use crate::contract::{Stopped, diagnose_stopped};
 use crate::exit::Exit;
 use crate::trace::Trace;
 
+/// The exit code of a test that was skipped (kvm-unit-tests, and automake).
+const SKIPPED: u32 = 77;
+
 /// What a run came to.
 pub struct Booted {
     /// How it ended.
@@ -54,6 +57,15 @@ pub enum Ended {
     PowerOff,
     /// The guest asked to be started again.
     Reset,
+    /// A test guest said its exit code, and switched itself off or exited through the testdev.
+    Exited(u32),
+    /// The guest printed a line that was to end the run.
+    Said {
+        /// Whether it was the line of a success.
+        well: bool,
+        /// The line.
+        line: String,
+    },
     /// The user left.
     Quit,
     /// This process was told to end, by a signal.
@@ -90,7 +102,12 @@ pub enum Ended {
 impl Ended {
     /// Whether the guest ended its run itself, in the way that it should.
     pub fn is_clean(&self) -> bool {
-        *self == Ended::PowerOff
+        matches!(self, Ended::PowerOff | Ended::Exited(0) | Ended::Said { well: true, .. })
+    }
+
+    /// Whether a test guest said that it had nothing to test here.
+    pub fn is_skipped(&self) -> bool {
+        *self == Ended::Exited(SKIPPED)
     }
 }
 
@@ -99,6 +116,10 @@ impl Display for Ended {
         match self {
             Ended::PowerOff => write!(f, "the guest powered off"),
             Ended::Reset => write!(f, "the guest asked for a reset (PSCI SYSTEM_RESET), and is not started again"),
+            Ended::Exited(SKIPPED) => write!(f, "the guest skipped its test (exit code {SKIPPED})"),
+            Ended::Exited(code) => write!(f, "the guest ended with exit code {code}"),
+            Ended::Said { well: true, line } => write!(f, "the guest said {line:?} (--exit-on)"),
+            Ended::Said { well: false, line } => write!(f, "the guest said {line:?} (--fail-on)"),
             Ended::Quit => write!(f, "left by Ctrl-A x"),
             Ended::Signal => write!(f, "ended by a signal"),
             Ended::TimedOut(vcpus) => {
@@ -252,6 +273,9 @@ mod tests {
         let nowhere = Exit::MmioRead { address: 0xdead_0000, len: 4 };
         for (ended, due) in [
             (Ended::PowerOff, "powered off"),
+            (Ended::Exited(1), "ended with exit code 1"),
+            (Ended::Exited(77), "skipped its test"),
+            (Ended::Said { well: false, line: "Kernel panic".to_owned() }, "said \"Kernel panic\" (--fail-on)"),
             (Ended::Broken { vcpu: 1, exit: nowhere, at: at.clone() }, "vCPU 1: the guest reads 4 bytes at 0xdead0000"),
             (
                 Ended::Overslept { vcpu: 0, at: at.clone() },

@@ -11,8 +11,8 @@ use vtick_abi::layout::RAM_BASE;
 use super::flash::{Flash, FlashError};
 use super::fw_cfg::FwCfg;
 use super::virtio::Block;
-use super::{Rom, RomError, map};
-use crate::payload::{Kernel, PayloadError, Piece};
+use super::{Listen, Rom, RomError, map};
+use crate::payload::{Kernel, Kind, PayloadError, Piece};
 
 /// Bytes of flash for the variables of firmware that is given none: it uses 768 KiB.
 const VARIABLES: u64 = 1 << 20;
@@ -30,8 +30,8 @@ pub struct Setup {
     pub kernel: Option<Vec<u8>>,
     /// The file with its first file system.
     pub initrd: Option<Vec<u8>>,
-    /// The kernel's command line.
-    pub bootargs: String,
+    /// The kernel's command line, if it was said: otherwise Linux and firmware are told of the console, others nothing.
+    pub bootargs: Option<String>,
     /// What runs first, at address 0.
     pub firmware: Option<Vec<u8>>,
     /// The flash with the firmware's variables, open for reading and writing.
@@ -44,8 +44,10 @@ pub struct Setup {
     pub strict: bool,
     /// The longest it may run.
     pub timeout: Option<Duration>,
-    /// The text whose first line is to be marked in the account.
-    pub mark: Option<String>,
+    /// What its consoles are listened to for; for a test's status where the guest is no Linux, whatever this says.
+    pub listen: Listen,
+    /// kvm-unit-tests' testdev: a legacy virtio console through which a guest exits with a code.
+    pub testdev: bool,
     /// How many events of each thread are kept for a trace.
     pub tape: usize,
 }
@@ -87,6 +89,12 @@ pub struct Plan<'a> {
     pub pieces: Vec<Piece<'a>>,
     /// Guest physical address of the device tree.
     pub fdt: u64,
+    /// The guest is a Linux, or firmware which may boot one.
+    pub linux: bool,
+    /// RAM in front of a guest that is no Linux: a copy of the device tree goes to its start, if it fits.
+    pub fdt_copy: Option<Range<u64>>,
+    /// What the guest is told on its command line.
+    pub bootargs: String,
     /// Where the initrd goes, if that is not the firmware's business.
     pub initrd: Option<Range<u64>>,
     /// The firmware, and the flash for its variables.
@@ -144,8 +152,12 @@ impl Setup {
             PayloadError::Initrd { .. } => SetupError::Initrd(error),
             other => SetupError::Kernel(other),
         })?;
+        let linux = kernel.kind == Kind::Linux;
         Ok(Plan {
+            linux,
             entry: kernel.entry,
+            fdt_copy: (!linux && self.ram().start < kernel.takes.start).then(|| self.ram().start..kernel.takes.start),
+            bootargs: self.bootargs.clone().unwrap_or_else(|| self.default_bootargs(linux)),
             pieces: kernel.pieces,
             fdt: placed.fdt,
             initrd: placed.initrd,
@@ -170,10 +182,22 @@ impl Setup {
             entry: code.base,
             pieces: Vec::new(),
             fdt: self.ram().start,
+            linux: true,
+            fdt_copy: None,
+            bootargs: self.firmware_bootargs(),
             initrd: None,
             firmware: Some((rom, flash.map_err(SetupError::Variables)?)),
             disks: Vec::new(),
         })
+    }
+
+    /// A Linux without a console is silent. What something else takes its command line for, nobody knows.
+    fn default_bootargs(&self, linux: bool) -> String {
+        if linux { self.console.bootargs().to_owned() } else { String::new() }
+    }
+
+    fn firmware_bootargs(&self) -> String {
+        self.bootargs.clone().unwrap_or_else(|| self.default_bootargs(true))
     }
 
     /// What firmware is told of kernel and initrd.
@@ -181,7 +205,7 @@ impl Setup {
         let mut fw_cfg = FwCfg::new(memory, self.cpus as u16);
         if let Some(kernel) = &self.kernel {
             fw_cfg.kernel(kernel.clone());
-            fw_cfg.command_line(&self.bootargs);
+            fw_cfg.command_line(&self.firmware_bootargs());
         }
         if let Some(initrd) = &self.initrd {
             fw_cfg.initrd(initrd.clone());
@@ -200,14 +224,15 @@ mod tests {
             memory: 64 << 20,
             kernel: kernel.map(<[u8]>::to_vec),
             initrd: Some(vec![7; 100]),
-            bootargs: "quiet".to_owned(),
+            bootargs: Some("quiet".to_owned()),
             firmware: firmware.map(<[u8]>::to_vec),
             variables: None,
             disks: Vec::new(),
             console: Console::default(),
             strict: false,
             timeout: None,
-            mark: None,
+            listen: Listen::default(),
+            testdev: false,
             tape: 0,
         }
     }
@@ -226,6 +251,23 @@ mod tests {
         let plan = setup.plan().unwrap();
         assert_eq!((plan.entry, plan.pieces.len()), (RAM_BASE + 0x8_0000, 1));
         assert!(plan.initrd.is_some() && plan.firmware.is_none());
+    }
+
+    #[test]
+    fn only_a_linux_is_told_of_the_console_and_only_others_get_a_second_device_tree() {
+        let mut image = vec![0; 0x2000];
+        image[16..24].copy_from_slice(&0x10_0000_u64.to_le_bytes());
+        image[0x38..0x3c].copy_from_slice(b"ARM\x64");
+        let unsaid = |kernel: &[u8], firmware| Setup { bootargs: None, ..setup(Some(kernel), firmware) };
+        for (setup, bootargs, fdt_copy) in [
+            (unsaid(&image, None), "console=ttyAMA0", None),
+            (unsaid(&[0; 4], None), "", Some(RAM_BASE..RAM_BASE + 0x8_0000)),
+            (setup(Some(&[0; 4]), None), "quiet", Some(RAM_BASE..RAM_BASE + 0x8_0000)),
+            (unsaid(b"MZ..", Some(&[1; 4])), "console=ttyAMA0", None),
+        ] {
+            let plan = setup.plan().unwrap();
+            assert_eq!((plan.bootargs.as_str(), plan.fdt_copy), (bootargs, fdt_copy));
+        }
     }
 
     #[test]

@@ -56,7 +56,8 @@ pub(crate) fn boot(cache: &Cache, options: &Options) -> Result<i32> {
     run.machine.memory = run.machine.memory.max(shipped.host_memory(memory));
     if run.job.input == Input::Terminal {
         eprintln!("Ctrl-A x leaves");
-        run.timeout = Duration::MAX;
+        // A person may take all the time in the world, unless they said how much.
+        run.timeout = if options.timeout_given { options.timeout } else { Duration::MAX };
     }
     // A guest may say nothing for as long as it likes. One that hangs is the runner's to find out.
     run.silence = run.timeout;

@@ -14,7 +14,7 @@ const CHANGED: [&str; 1] = ["--vars"];
 /// What may follow the file of a disk that the guest cannot write.
 const READ_ONLY: &str = ",ro";
 /// Options whose value may look like an option.
-const FREE_TEXT: [&str; 1] = ["--append"];
+const FREE_TEXT: [&str; 4] = ["--append", "--mark", "--exit-on", "--fail-on"];
 /// A kernel of Debian's archive, and the name that stands for what is brought along.
 const DEBIAN: &str = "debian:";
 const DEMONSTRATION: &str = "demo";

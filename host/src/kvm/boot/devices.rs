@@ -6,8 +6,8 @@ use crate::controller::Controller;
 use crate::kvm::Error;
 use crate::kvm::slot::Slot;
 use crate::kvm::vm::Vm;
-use crate::machine::virtio::{self, Transport};
-use crate::machine::{Bus, Console, Device, Moved, Pl011, Pl031, Plan, Port, Setup, map};
+use crate::machine::virtio::{self, LegacyTransport, Transport};
+use crate::machine::{Bus, Console, Device, Moved, Pl011, Pl031, Plan, Port, Setup, TestdevCommands, map};
 
 /// Memory slots: RAM is slot 0.
 const ROM_SLOT: u32 = 1;
@@ -17,13 +17,14 @@ const FLASH_SLOT: u32 = 2;
 pub(super) type Typed = Box<dyn FnMut(&Controller, &[u8]) -> (usize, Moved) + Send>;
 
 /// Puts the devices on the bus, and what is read without an exit into the VM's memory. `printer` makes what a console
-/// prints with. Returns the console that is typed on.
+/// prints with, `exit` takes the exit code that a testdev gets. Returns the console that is typed on.
 pub(super) fn attach<P: FnMut(u8) + Send + 'static>(
     bus: &mut Bus,
     vm: &Vm,
     setup: &Setup,
     plan: &mut Plan<'_>,
     printer: impl Fn() -> P,
+    mut exit: impl FnMut(u32) + Send + 'static,
 ) -> Result<Typed, Error> {
     let uart = Port::new(map::UART, Pl011::new(printer()));
     bus.attach(map::UART, uart.clone());
@@ -58,6 +59,17 @@ pub(super) fn attach<P: FnMut(u8) + Send + 'static>(
     for (window, disk) in slots.zip(plan.disks.drain(..)) {
         let disk: Arc<Port<dyn Device>> = Port::new(window, Transport::new(disk, vm.memory.clone()));
         bus.attach(window, disk);
+    }
+    if setup.testdev {
+        let mut commands = TestdevCommands::default();
+        let testdev = virtio::Console::new(move |byte| {
+            if let Some(code) = commands.take(byte) {
+                exit(code);
+            }
+        });
+        if let Some(window) = (0..map::VIRTIO_SLOTS).map(map::virtio).find(|window| !bus.has(*window)) {
+            bus.attach(window, Port::new(window, LegacyTransport::new(testdev, vm.memory.clone())));
+        }
     }
     Ok(typed)
 }

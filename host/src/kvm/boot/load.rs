@@ -14,7 +14,12 @@ pub(super) fn load(vm: &Vm, setup: &Setup, plan: &Plan<'_>, bus: &Bus) -> Result
         vm.write(range.start, initrd)?;
     }
     let hardware =
-        Hardware { cpus: setup.cpus, ram: setup.ram(), bootargs: &setup.bootargs, initrd: plan.initrd.clone() };
-    vm.write(plan.fdt, &device_tree(&hardware, bus)?)?;
+        Hardware { cpus: setup.cpus, ram: setup.ram(), bootargs: &plan.bootargs, initrd: plan.initrd.clone() };
+    let tree = device_tree(&hardware, bus)?;
+    vm.write(plan.fdt, &tree)?;
+    // Where guests look that were made for the way in which QEMU boots ELF files.
+    if let Some(room) = plan.fdt_copy.as_ref().filter(|room| room.end - room.start >= tree.len() as u64) {
+        vm.write(room.start, &tree)?;
+    }
     Ok(())
 }

@@ -15,7 +15,7 @@ use super::vcpu::Vcpu;
 use super::vm::Vm;
 use super::{Context, Error, clock};
 use crate::console::{Input, Output, Raw};
-use crate::machine::{Account, Books, Booted, Bus, Machine, Nowhere, Setup, SetupError};
+use crate::machine::{Account, Books, Booted, Bus, Ended, Heard, Listen, Machine, Nowhere, Setup, SetupError};
 use crate::report::Unit;
 use crate::trace::{Source, Tape, Trace};
 use watch::Patience;
@@ -33,6 +33,9 @@ pub enum BootError {
     #[error("the device tree: {0}")]
     DeviceTree(#[from] vm_fdt::Error),
 }
+
+/// No exit code was printed.
+const NO_CODE: u64 = u64::MAX;
 
 /// What the threads of a run share.
 struct Run {
@@ -70,6 +73,10 @@ enum Message {
     Ended(usize, Box<Brought>),
     /// The user wants to leave.
     Quit,
+    /// The guest exits with a code.
+    Exit(u32),
+    /// The guest printed a line that ends the run, well or not.
+    Said(bool, String),
 }
 
 /// What a vCPU's thread brings back.
@@ -86,13 +93,19 @@ pub(super) fn boot(setup: &Setup) -> Result<Booted, BootError> {
     let vm = Vm::with_ram(setup.memory)?;
     vm.prefer_huge_pages();
     let marked = Arc::new(AtomicU64::new(0));
-    let output = Output::new(std::io::stdout(), setup.mark.as_deref()).call("starting a thread")?;
-    let mark = || {
-        let marked = Arc::clone(&marked);
-        output.printer(move || marked.store(clock::counter(), Ordering::Relaxed))
+    let output = Output::new(std::io::stdout()).call("starting a thread")?;
+    let code = Arc::new(AtomicU64::new(NO_CODE));
+    let (sender, messages) = mpsc::channel();
+    let listen = Listen { status: !plan.linux, ..setup.listen.clone() };
+    let printer = || output.printer(listen.is_needed().then(|| listener(&listen, &marked, &code, &sender)));
+    let exit = {
+        let sender = sender.clone();
+        move |code| {
+            let _ = sender.send(Message::Exit(code));
+        }
     };
     let mut bus = Bus::default();
-    let typed = devices::attach(&mut bus, &vm, setup, &mut plan, mark)?;
+    let typed = devices::attach(&mut bus, &vm, setup, &mut plan, printer, exit)?;
     load::load(&vm, setup, &plan, &bus)?;
     crate::machine::fill(&mut bus);
     let vcpus = (0..setup.cpus).map(|index| vm.stock_vcpu(index, plan.entry, plan.fdt));
@@ -110,12 +123,15 @@ pub(super) fn boot(setup: &Setup) -> Result<Booted, BootError> {
         nowhere: Mutex::default(),
     });
 
-    let (sender, messages) = mpsc::channel();
     let raw = Raw::enter().call("the terminal")?;
     let input = start_input(&run, raw.is_some(), typed, sender.clone())?;
     let to_start = clock::counter() - started;
     let threads = start(&run, vcpus, setup.tape, &sender)?;
-    let (ended, brought) = watch::watch(&run, setup.timeout, &messages, &threads)?;
+    let (mut ended, brought) = watch::watch(&run, setup.timeout, &messages, &threads)?;
+    match (&ended, code.load(Ordering::Relaxed)) {
+        (Ended::PowerOff, code) if code != NO_CODE => ended = Ended::Exited(code as u32),
+        _ => {}
+    }
     let to_end = clock::counter() - started;
     drop(input);
     for thread in threads {
@@ -140,6 +156,27 @@ pub(super) fn boot(setup: &Setup) -> Result<Booted, BootError> {
         tapes.push((Source::Vcpu(cpu as u8), brought.tape));
     }
     Ok(Booted { ended, account, trace: trace(tapes) })
+}
+
+/// What hears the lines of a console.
+fn listener(
+    listen: &Listen,
+    marked: &Arc<AtomicU64>,
+    code: &Arc<AtomicU64>,
+    sender: &mpsc::Sender<Message>,
+) -> impl FnMut(&[u8]) + Send + use<> {
+    let (mut listen, marked, code, sender) = (listen.clone(), Arc::clone(marked), Arc::clone(code), sender.clone());
+    move |line| {
+        for heard in listen.hear(line) {
+            match heard {
+                Heard::Mark => marked.store(clock::counter(), Ordering::Relaxed),
+                Heard::Code(said) => code.store(said.into(), Ordering::Relaxed),
+                Heard::End { well, line } => {
+                    let _ = sender.send(Message::Said(well, line));
+                }
+            }
+        }
+    }
 }
 
 /// The tapes of all threads.

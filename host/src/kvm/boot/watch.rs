@@ -143,6 +143,8 @@ fn wait(
         let left = timeout.map_or(PERIOD, |timeout| timeout.saturating_sub(passed).min(PERIOD));
         match messages.recv_timeout(left) {
             Ok(Message::Quit) => return Ok(Ended::Quit),
+            Ok(Message::Exit(code)) => return Ok(Ended::Exited(code)),
+            Ok(Message::Said(well, line)) => return Ok(Ended::Said { well, line }),
             Ok(Message::Ended(vcpu, thing)) => {
                 let ended = ending(vcpu, &thing.stop);
                 brought[vcpu] = Some(*thing);

@@ -15,7 +15,7 @@ use vm_memory::GuestMemoryMmap;
 
 pub use block::Block;
 pub use console::Console;
-pub use transport::Transport;
+pub use transport::{LegacyTransport, Transport};
 pub(super) use transport::{MAGIC, VERSION};
 
 /// What is behind a transport: one kind of device.

@@ -1,5 +1,7 @@
 //! virtio-mmio, version 2 ([VIRTIO/4.2]).
 
+mod legacy;
+
 use virtio_bindings::bindings::virtio_config::{
     VIRTIO_CONFIG_S_DRIVER_OK, VIRTIO_CONFIG_S_FEATURES_OK, VIRTIO_CONFIG_S_NEEDS_RESET, VIRTIO_F_VERSION_1,
 };
@@ -10,6 +12,8 @@ use vm_memory::GuestMemoryMmap;
 
 use super::Backend;
 use crate::machine::Device;
+
+pub use legacy::LegacyTransport;
 
 /// "virt", little-endian.
 pub(in crate::machine) const MAGIC: u32 = 0x7472_6976;
