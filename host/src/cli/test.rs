@@ -38,6 +38,9 @@ pub(super) struct TestArgs {
     /// held although a violation is listed as expected.
     #[arg(long)]
     strict: bool,
+    /// Do not let the model of the contract judge every transcript, too, as a second opinion.
+    #[arg(long)]
+    no_model: bool,
     /// Do not run the check with exactly this name; can be repeated.
     #[arg(long, value_name = "CHECK")]
     skip: Vec<String>,
@@ -102,7 +105,7 @@ pub(super) fn run(args: &TestArgs) -> anyhow::Result<Done> {
     match injected[..] {
         [] => run_checks(chosen, args, None, output),
         [fault] => run_checks(chosen, args, Some(fault), output),
-        _ => catch_faults(&injected, &chosen),
+        _ => catch_faults(&injected, &chosen, !args.no_model),
     }
 }
 
@@ -164,7 +167,8 @@ fn run_checks(
             continue;
         }
         journal.begin(check, dangerous);
-        let mut result = contract::run(check, &record.host, |program| kvm.run(program, fault.map(|fault| fault.fault)));
+        let execute = |program: &contract::Program| kvm.run(program, fault.map(|fault| fault.fault));
+        let mut result = contract::run(check, &record.host, !args.no_model, execute);
         if fault.is_some() {
             // Deviations are of kernels as they are.
             result.expected = None;
@@ -217,30 +221,41 @@ fn found(fault: &Described, checks: &[CheckRecord]) {
 }
 
 /// Injects each fault, and sees that those of the checks that must catch it do.
-fn catch_faults(injected: &[&Described], among: &[&'static Check]) -> anyhow::Result<Done> {
+fn catch_faults(injected: &[&Described], among: &[&'static Check], ask_the_model: bool) -> anyhow::Result<Done> {
     let kvm = Kvm::open()?;
     let host = kvm.describe();
     terminal::host(&host);
     println!();
     let (mut tried, mut missed, mut untried) = (0, 0, 0);
+    let mut opinions = Vec::new();
     for fault in injected {
         let mut results = Vec::new();
+        let mut objection = None;
         let due: Vec<_> = among.iter().filter(|check| check.must_catch(fault.fault)).collect();
         if due.is_empty() {
             continue;
         }
         tried += 1;
         for check in due {
-            let result = contract::run(check, &host, |program| kvm.run(program, Some(fault.fault)));
+            let execute = |program: &contract::Program| kvm.run(program, Some(fault.fault));
+            let result = contract::run(check, &host, ask_the_model, execute);
+            let mut unexpected = result.objections.into_iter().filter(|opinion| opinion.expected.is_none());
+            objection = objection.or_else(|| unexpected.next().map(|opinion| opinion.objection));
             results.push((check.name, result.judgement));
         }
         let has = |verdict| results.iter().any(|(_, judgement)| judgement.verdict == verdict);
         missed += usize::from(has(Verdict::Held));
         untried += usize::from(!has(Verdict::Held) && !has(Verdict::Violated));
-        terminal::fault(fault.name, &results);
+        terminal::fault(fault.name, &results, objection.as_ref());
+        if has(Verdict::Held) || has(Verdict::Violated) {
+            opinions.push((*fault, objection));
+        }
         std::thread::sleep(REST);
     }
     anyhow::ensure!(tried > 0, "no fault has to be caught by any of these checks");
     println!("\n{tried} faults: {} caught, {missed} missed, {untried} not exercised", tried - missed - untried);
+    if ask_the_model {
+        terminal::second_opinions(&opinions);
+    }
     Ok(if untried == tried { Done::NothingExercised } else { Done::Ran(missed == 0) })
 }

@@ -1,8 +1,11 @@
 //! A check: a claim with the program that puts it to the test, and how that is run and judged.
 
+use super::model::{self, Objection, Tolerance};
 use super::verdict::{Judged, Judgement, Unheld, Verdict, not_exercised, violated};
 use super::{Clause, Fault, Program, Transcript};
 use super::{cause, deviation, diagnosis};
+use serde::Serialize;
+
 use crate::report::{CheckRecord, Host};
 
 /// A named claim about KVM: a program for the guest, and what its transcript must show.
@@ -76,14 +79,46 @@ fn no_warning(reason: String, transcript: &Transcript) -> Judged {
     }
 }
 
+/// What the model has against a transcript, and whether that is known of this host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SecondOpinion {
+    /// What it objects to.
+    #[serde(flatten)]
+    pub objection: Objection,
+    /// Why that is expected of this host, if it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expected: Option<&'static str>,
+}
+
+/// What the model says of a transcript of a check's program.
+fn second_opinion(host: &Host, program: &Program, transcript: &Transcript) -> Vec<SecondOpinion> {
+    let tolerance = Tolerance::of(host, program.setup.vcpus);
+    let objections = model::judge(program, transcript, &tolerance).into_iter();
+    objections
+        .map(|objection| SecondOpinion { expected: deviation::expected(objection.rule, host), objection })
+        .collect()
+}
+
+/// A claim that its own judge does not see violated is violated if the model objects to what nobody expects.
+fn with_second_opinion(judgement: Judgement, opinions: &[SecondOpinion]) -> Judgement {
+    let unexpected: Vec<_> = opinions.iter().filter(|opinion| opinion.expected.is_none()).collect();
+    match unexpected[..] {
+        [first, ..] if judgement.verdict != Verdict::Violated => {
+            Judgement { verdict: Verdict::Violated, reason: format!("the model objects: {}", first.objection) }
+        }
+        _ => judgement,
+    }
+}
+
 /// How often a program is run that something else on the host disturbs.
 const TRIES: u32 = 5;
 
-/// Builds a check's program, has `execute` run it on `host`, and judges the transcript. Where vtick itself fails, that is
-/// this check's result and no other's: the others still have theirs.
+/// Builds a check's program, has `execute` run it on `host`, and judges the transcript; the model does, too, if
+/// asked. Where vtick itself fails, that is this check's result and no other's: the others still have theirs.
 pub fn run<E: std::fmt::Display>(
     check: &'static Check,
     host: &Host,
+    ask_the_model: bool,
     mut execute: impl FnMut(&Program) -> Result<Transcript, E>,
 ) -> CheckRecord {
     let (mut program, judge) = check.build(host.cntfrq);
@@ -100,7 +135,12 @@ pub fn run<E: std::fmt::Display>(
             break (Some(transcript), Judgement::from(judged));
         }
     };
-    record(check, host, &program, judgement, transcript)
+    let opinions = match &transcript {
+        Some(transcript) if ask_the_model => second_opinion(host, &program, transcript),
+        _ => Vec::new(),
+    };
+    let judgement = with_second_opinion(judgement, &opinions);
+    CheckRecord { objections: opinions, ..record(check, host, &program, judgement, transcript) }
 }
 
 /// The record of a check that an earlier run came to. Where it violated the claim and there is no transcript, that run's
@@ -129,6 +169,7 @@ fn record(
         judgement,
         expected: deviation::expected(check.name, host),
         cause,
+        objections: Vec::new(),
         timeline: transcript.as_ref().map(|transcript| transcript.timeline(program)).unwrap_or_default(),
         transcript,
     }

@@ -10,12 +10,13 @@ mod clause;
 mod deviation;
 mod diagnosis;
 pub mod fault;
+pub mod model;
 mod program;
 mod transcript;
 mod verdict;
 
 pub use cause::{Cause, WFI_NEVER_WAKES};
-pub use check::{Check, FailsOn, Judge, judge, past, run};
+pub use check::{Check, FailsOn, Judge, SecondOpinion, judge, past, run};
 pub use clause::{Clause, Clauses};
 pub use deviation::{DEVIATIONS, Deviation, expected};
 pub use diagnosis::{diagnose, diagnose_stopped};

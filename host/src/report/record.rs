@@ -4,7 +4,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::meaning::Meaning;
-use crate::contract::{Cause, Clause, Judgement, Transcript};
+use crate::contract::{Cause, Clause, Judgement, SecondOpinion, Transcript};
 use crate::latency::Outcome;
 
 /// What a record says it is.
@@ -158,6 +158,9 @@ pub struct CheckRecord {
     /// The known kernel fault that a violation looks like.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cause: Option<Cause>,
+    /// What the model has against the transcript, in the order of time.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub objections: Vec<SecondOpinion>,
     /// Everything that happened; none if the host died of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub transcript: Option<Transcript>,

@@ -5,6 +5,8 @@ use owo_colors::OwoColorize;
 
 use super::meaning::Tally;
 use super::record::{CheckRecord, Host, Unit};
+use crate::contract::fault::Described;
+use crate::contract::model::Objection;
 use crate::contract::{Judgement, Verdict};
 
 /// Two lines: what machine this is, and what a figure means here.
@@ -54,6 +56,10 @@ pub fn check(check: &CheckRecord, with_timeline: bool) {
     if let Some(cause) = check.cause {
         println!("                   looks like: {cause}");
     }
+    for opinion in &check.objections {
+        let expected = opinion.expected.map(|why| format!(" (expected of this kernel: {why})")).unwrap_or_default();
+        println!("                   the model objects: {}{expected}", opinion.objection);
+    }
     if (violated && check.expected.is_none()) || with_timeline {
         for line in &check.timeline {
             println!("                   | {line}");
@@ -61,8 +67,9 @@ pub fn check(check: &CheckRecord, with_timeline: bool) {
     }
 }
 
-/// An injected fault's line, by what the checks that must catch it came to, and those that did not.
-pub fn fault(name: &str, results: &[(&str, Judgement)]) {
+/// An injected fault's line, by what the checks that must catch it came to, and those that did not; and the first thing
+/// the model objects to.
+pub fn fault(name: &str, results: &[(&str, Judgement)], objection: Option<&Objection>) {
     let count = |verdict| results.iter().filter(|(_, judgement)| judgement.verdict == verdict).count();
     let caught = count(Verdict::Violated);
     let verdict = match (count(Verdict::Held), caught) {
@@ -73,6 +80,29 @@ pub fn fault(name: &str, results: &[(&str, Judgement)]) {
     println!("{verdict} {name} ({caught} of {} checks)", results.len());
     for (check, judgement) in results.iter().filter(|(_, judgement)| judgement.verdict != Verdict::Violated) {
         println!("              {}: {check}: {}", judgement.verdict, judgement.reason);
+    }
+    if let Some(objection) = objection {
+        println!("              the model objects: {objection}");
+    }
+}
+
+/// How many of the injected faults the model found by itself, and which it did not.
+pub fn second_opinions(faults: &[(&Described, Option<Objection>)]) {
+    for of_gic in [false, true] {
+        let faults: Vec<_> = faults.iter().filter(|(fault, _)| fault.fault.is_of_the_gic() == of_gic).collect();
+        let found = faults.iter().filter(|(_, objection)| objection.is_some()).count();
+        match (faults.len(), of_gic) {
+            (0, _) => continue,
+            (all, false) => println!("the model by itself objects to {found} of {all} faults of the kernel"),
+            (all, true) => println!(
+                "the model by itself objects to {found} of {all} faults of the GIC and the way to it, which are none of \
+                 KVM's"
+            ),
+        }
+        for (fault, _) in faults.iter().filter(|(_, objection)| objection.is_none() && !of_gic) {
+            let why = fault.fault.unseen_by_the_model().unwrap_or("it should have");
+            println!("  not to {}: {why}", fault.name);
+        }
     }
 }
 

@@ -209,3 +209,17 @@ pub const FAULTS: &[Described] = &[
     ),
     described(Fault::RestoreForgetsLevels, "restore-forgets-levels", "In a restored GIC all inputs are low."),
 ];
+
+impl Fault {
+    /// Whether it is of the GIC or of the way to it, and so none of the kernel's.
+    pub fn is_of_the_gic(self) -> bool {
+        // Those come last, from this one on.
+        let first = FAULTS.iter().position(|described| described.fault == Fault::LineDrivenTwice);
+        FAULTS.iter().position(|described| described.fault == self) >= first
+    }
+
+    /// Why no transcript shows the model that a kernel has this fault, if none does.
+    pub fn unseen_by_the_model(self) -> Option<&'static str> {
+        None
+    }
+}

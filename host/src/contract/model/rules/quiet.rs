@@ -1,0 +1,178 @@
+//! C6: no return without a cause, and each cause of a return makes one. EINTR is due for a level that changed, for a
+//! signal and for `immediate_exit`; any other return is the guest's own doing.
+
+use std::collections::HashMap;
+
+use vtick_abi::layout::{GICC_BASE, GICC_SIZE, GICD_BASE, GICD_SIZE, MAILBOX_BASE, MAILBOX_SIZE};
+use vtick_abi::litmus::{Op, code, kind};
+use vtick_abi::mailbox;
+
+use super::super::vcpu::{Run, Vcpu};
+use super::super::{Judge, LEVELS};
+use crate::contract::{Action, Clause, Ending, Irqchip};
+use crate::exit::Exit;
+
+pub(crate) fn judge(judge: &mut Judge, vcpu: &Vcpu) {
+    returns_have_causes(judge, vcpu);
+    signals_are_seen(judge, vcpu);
+    accesses_are_exits(judge, vcpu);
+    immediate_exits_are_immediate(judge, vcpu);
+    ends_well(judge, vcpu);
+}
+
+/// A signal to a vCPU's thread.
+struct Signal {
+    from: u64,
+    at: u64,
+    used: bool,
+}
+
+fn signals(judge: &Judge, vcpu: &Vcpu) -> Vec<Signal> {
+    let to_this = |action| matches!(action, Action::SignalAfter { vcpu: target, .. } if target == vcpu.index);
+    let signals = judge.requests.iter().filter(|request| to_this(request.action));
+    signals.map(|request| Signal { from: request.from, at: request.at, used: false }).collect()
+}
+
+fn returns_have_causes(judge: &mut Judge, vcpu: &Vcpu) {
+    let mut signals = signals(judge, vcpu);
+    let kick = judge.tolerance.kick;
+    for &Run { exit, told, immediate, .. } in &vcpu.runs {
+        match exit.exit {
+            Exit::Interrupted => {}
+            Exit::MmioRead { .. } | Exit::MmioWrite { .. } => continue,
+            Exit::SystemEvent { .. } if judge.program.setup.powers_off => continue,
+            _ => {
+                let what = format!("{exit}; nothing that the guest did asks for such a return");
+                judge.object(Clause::C6, "unknown-exit", vcpu.index, exit.returned, what);
+                continue;
+            }
+        }
+        // A level that may have moved is a cause, even if it was back by the time it was told.
+        let moved = LEVELS.into_iter().zip(&vcpu.devices).any(|(device, history)| match told.contains(device) {
+            true => history.may_be_low(exit.entered, exit.returned),
+            false => history.may_be_high(exit.entered, exit.returned),
+        });
+        if immediate || moved || exit.levels != told {
+            continue;
+        }
+        let signal = signals.iter_mut().find(|signal| {
+            !signal.used && signal.from <= exit.returned && exit.entered <= signal.at.saturating_add(kick)
+        });
+        match signal {
+            Some(signal) => signal.used = true,
+            None => {
+                let what = format!("{exit}; no level had changed, and no signal was sent: no return was due");
+                judge.object(Clause::C6, "return-without-cause", vcpu.index, exit.returned, what);
+            }
+        }
+    }
+}
+
+/// A signal ends the KVM_RUN that it comes into.
+fn signals_are_seen(judge: &mut Judge, vcpu: &Vcpu) {
+    for Signal { from, at, .. } in signals(judge, vcpu) {
+        let late = at.saturating_add(judge.tolerance.kick);
+        // The KVM_RUN that was under way from before it was sent, and guest code that ran on in it.
+        let ran_on = vcpu.instants.iter().find(|instant| instant.at > late);
+        let Some(ran_on) = ran_on.filter(|instant| vcpu.entered(instant.run).0 < from) else { continue };
+        if vcpu.runs.get(ran_on.run).is_none_or(|run| run.exit.entered >= from) {
+            continue;
+        }
+        let what = format!(
+            "a signal was sent, and {} ticks later guest code ran on in {}; due was a return with EINTR",
+            ran_on.at - at,
+            judge.op(ran_on.op)
+        );
+        judge.object(Clause::C6, "signal-ends-kvm-run", vcpu.index, ran_on.at, what);
+    }
+}
+
+/// Whether userspace is asked about an access at this address.
+fn exits(judge: &Judge, address: u64) -> bool {
+    let within = |base: u64, size: u64| (base..base + size).contains(&address);
+    within(MAILBOX_BASE, MAILBOX_SIZE)
+        || judge.program.setup.irqchip == Irqchip::Userspace
+            && (within(GICD_BASE, GICD_SIZE) || within(GICC_BASE, GICC_SIZE))
+}
+
+/// The address of an operation's access, and whether it writes.
+fn access(op: &Op) -> Option<(u64, bool)> {
+    match op.code {
+        code::LOAD => Some((op.extra, false)),
+        code::STORE => Some((op.extra, true)),
+        code::ACTION => Some((MAILBOX_BASE + mailbox::ACTION, true)),
+        _ => None,
+    }
+}
+
+/// Each access of the guest is one exit, within the operation that makes it; there are no others; and a read gets the
+/// answer that userspace gave.
+fn accesses_are_exits(judge: &mut Judge, vcpu: &Vcpu) {
+    let of = |exit: Exit| match exit {
+        Exit::MmioRead { address, .. } => Some((address, false)),
+        Exit::MmioWrite { address, .. } => Some((address, true)),
+        _ => None,
+    };
+    let mut surplus: HashMap<(u64, bool), i64> = HashMap::new();
+    for key in vcpu.runs.iter().filter_map(|run| of(run.exit.exit)) {
+        *surplus.entry(key).or_default() += 1;
+    }
+    for traced in vcpu.traced.iter().filter(|t| t.record.kind == kind::OP) {
+        let record = traced.record;
+        let Some(key) = access(&judge.ops[record.op as usize]).filter(|&(address, _)| exits(judge, address)) else {
+            continue;
+        };
+        *surplus.entry(key).or_default() -= 1;
+        let first = vcpu.runs.partition_point(|run| run.exit.returned < record.before);
+        let mut within = vcpu.runs[first..].iter().take_while(|run| run.exit.returned <= record.after);
+        if !within.any(|run| of(run.exit.exit) == Some(key)) {
+            let what = format!("{} came and went without its exit; due was one while it ran", judge.op(record.op));
+            judge.object(Clause::C5, "access-is-an-exit", vcpu.index, record.after, what);
+        }
+        if key == (MAILBOX_BASE + mailbox::SCRATCH, false) && record.value != mailbox::SCRATCH_VALUE {
+            let (value, due) = (record.value, mailbox::SCRATCH_VALUE);
+            let what = format!("{} got {value:#x}, due is userspace's answer {due:#x}", judge.op(record.op));
+            judge.object(Clause::C5, "read-gets-its-answer", vcpu.index, record.after, what);
+        }
+    }
+    if vcpu.ending != Some(&Ending::Done) {
+        return;
+    }
+    // What boot and end of a program say is not the program's.
+    let own =
+        [mailbox::HELLO, mailbox::OFFSET, mailbox::COMMAND, mailbox::DONE].map(|register| MAILBOX_BASE + register);
+    let mut twice: Vec<_> =
+        surplus.into_iter().filter(|((address, _), count)| *count > 0 && !own.contains(address)).collect();
+    twice.sort_unstable();
+    for ((address, writes), count) in twice {
+        let verb = if writes { "writes" } else { "reads" };
+        let what = format!("{count} more MMIO {verb} at {address:#x} came than the guest made; due is one exit each");
+        let at = vcpu.runs.last().map_or(0, |run| run.exit.returned);
+        judge.object(Clause::C5, "access-is-one-exit", vcpu.index, at, what);
+    }
+}
+
+/// With `immediate_exit` set KVM_RUN returns EINTR before the guest runs.
+fn immediate_exits_are_immediate(judge: &mut Judge, vcpu: &Vcpu) {
+    for run in vcpu.runs.iter().filter(|run| run.immediate) {
+        let exit = run.exit;
+        let seen = match exit.exit {
+            Exit::Interrupted if run.looked <= exit.entered => continue,
+            Exit::Interrupted => format!("{exit}, but guest code ran before"),
+            _ => format!("{exit}, with immediate_exit set"),
+        };
+        let what = format!("{seen}; due was EINTR before the guest ran");
+        judge.object(Clause::C3, "immediate-exit", vcpu.index, exit.returned, what);
+    }
+}
+
+/// The guest makes progress: each vCPU comes to its end, if its program has one.
+fn ends_well(judge: &mut Judge, vcpu: &Vcpu) {
+    let what = match vcpu.ending {
+        None | Some(Ending::Done) => return,
+        Some(Ending::Stopped(_)) if judge.program.setup.may_not_end => return,
+        Some(ending) => crate::contract::diagnose(ending),
+    };
+    let at = vcpu.instants.last().map_or(0, |instant| instant.at);
+    judge.object(Clause::C6, "progress", vcpu.index, at, format!("{what}; due was the end of its program"));
+}

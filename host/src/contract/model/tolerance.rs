@@ -1,0 +1,41 @@
+//! How late a sound kernel may be: the one place that says so.
+//!
+//! The model needs no tolerance where a transcript brackets an event: a level that was looked at between two readings of
+//! the counter is judged by both. Tolerances are for what happens without a reading: an interrupt that is on its way.
+
+use crate::report::{Host, Unit};
+
+/// How late a sound kernel may be, in counter ticks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tolerance {
+    /// How long guest code may run on after a deadline, before the timer's interrupt has stopped it.
+    pub notice: u64,
+    /// How long guest code may run on after KVM_IRQ_LINE or a signal of another thread, before it has stopped the guest.
+    pub kick: u64,
+    /// How long guest code may run on with an interrupt neither masked nor taken.
+    pub take: u64,
+    /// How long a vCPU may sleep on after what wakes it.
+    pub wake: u64,
+    /// Whether a WFI that ends without a reason is the kernel's fault: on silicon it may end for an interrupt of the
+    /// host's that comes at that moment.
+    pub sleeps_are_exact: bool,
+}
+
+impl Tolerance {
+    /// What is to be tolerated on this host, of a VM with so many vCPUs that run. In a host that counts instructions and
+    /// has but one vCPU to run, nothing comes between but the host's own interrupts.
+    pub fn of(host: &Host, vcpus: usize) -> Tolerance {
+        let us = |n: u64| n * host.cntfrq / 1_000_000;
+        let exact = host.deterministic && host.unit == Unit::Instructions;
+        if exact {
+            return Tolerance {
+                notice: 1_000,
+                kick: if host.cpus > 1 { 20_000 } else { 5_000 },
+                take: 200,
+                wake: if vcpus == 1 { us(2_000) } else { us(80_000) },
+                sleeps_are_exact: true,
+            };
+        }
+        Tolerance { notice: us(1_000), kick: us(5_000), take: us(200), wake: us(80_000), sleeps_are_exact: false }
+    }
+}
