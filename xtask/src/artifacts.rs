@@ -61,6 +61,15 @@ pub(crate) fn programs(toolchain: &Toolchain) -> Result<Programs> {
     Ok(Programs { vtick: folder.join("vtick"), agent: folder.join("vtick-agent") })
 }
 
+/// The programs in a folder, where somebody has built them before.
+pub(crate) fn programs_in(folder: &Path) -> Result<Programs> {
+    let program = |name: &str| {
+        let path = folder.join(name);
+        if path.is_file() { Ok(path) } else { bail!("--programs {}: there is no {name}", folder.display()) }
+    };
+    Ok(Programs { vtick: program("vtick")?, agent: program("vtick-agent")? })
+}
+
 /// Builds the first process of the demonstration's guest.
 pub(crate) fn init(toolchain: &Toolchain) -> Result<PathBuf> {
     build(toolchain, "Building the guest's first process", toolchain.runner(), |cargo| {

@@ -16,6 +16,8 @@ Commands:
   compare  compare two records: cargo xtask compare A B, each a file or a name given to --save
   report   show records again, side by side or as other tools want them: cargo xtask report A... [--html FILE]
   boot     boot a guest in this mode; with nothing said, a demonstration
+  matrix   run checks and measurements on every combination of kernels and hosts: a table, and a page (an atlas)
+  merge    put the shards of a matrix together: cargo xtask merge FOLDER... --output FOLDER
   run      run any command in the emulated host: cargo xtask run [OPTIONS] -- vtick test
   build    build the static runner and print where it is (--output FILE copies it there), to be taken to a board
   guest    show the guest: cargo xtask guest objdump|size|nm [ARGUMENTS FOR THE TOOL]
@@ -37,6 +39,17 @@ Options of test, bench and run:
   --silence SECONDS  the longest an emulated host may be silent; a guest may be as long as it likes [60]
   --with FILE        (run) put this file into the emulated host's /bin; may be repeated
   --fetch PATH       (run) bring this file of the emulated host back into the current folder; may be repeated
+  --programs FOLDER  use the programs `vtick` and `vtick-agent` in this folder, and build none
+Options of matrix:
+  --kernels LIST     kernels with commas between them; `all`: every cloud kernel of the archive; `series:N`: the N newest
+                     of each series [series:1]
+  --modes LIST, --host-gic LIST, --host-cpus LIST
+                     the hosts: every combination [vhe; 3; 1]
+  --jobs N           hosts at once [as many as there are CPUs]
+  --shard I/N        only each Nth cell, from the Ith on
+  --output FOLDER    where table, page and records go [target/matrix]
+  --no-bench         no measurements
+  --fresh            run again what is known
 Options of boot, which are the guest's; all others of `vtick boot` are handed on:
   --kernel KERNEL    debian:VERSION, debian:SUITE or a file: Image, ELF or flat [the host's, if there is no firmware]
   --initrd FILE      its initramfs, or `demo` [demo with a kernel of Debian's, unless there is a disk]
@@ -78,6 +91,8 @@ pub(crate) struct Options {
     pub(crate) silence: Duration,
     pub(crate) with: Vec<PathBuf>,
     pub(crate) fetch: Vec<String>,
+    /// Use the runner and the agent that are in this folder, and build none.
+    pub(crate) programs: Option<PathBuf>,
     pub(crate) refresh: bool,
     pub(crate) verbose: bool,
     pub(crate) help: bool,
@@ -98,6 +113,7 @@ impl Default for Options {
             silence: Duration::from_secs(60),
             with: Vec::new(),
             fetch: Vec::new(),
+            programs: None,
             refresh: false,
             verbose: false,
             help: false,
@@ -137,6 +153,7 @@ impl Options {
                 "--silence" => options.silence = Duration::from_secs(number(name, &value()?, 1..=86_400)?.into()),
                 "--with" => options.with.push(value()?.into()),
                 "--fetch" => options.fetch.push(value()?),
+                "--programs" => options.programs = Some(value()?.into()),
                 "--refresh" => options.refresh = true,
                 "--verbose" | "-v" => options.verbose = true,
                 "--help" | "-h" => options.help = true,
@@ -164,6 +181,7 @@ impl Options {
 /// The option that `name` stands for. A guest that is booted has some of the same names, and there they are not ours.
 fn own<'a>(command: &str, name: &'a str) -> &'a str {
     match name {
+        "--host-gic" | "--host-cpus" | "--output" if command == "matrix" => "",
         _ if command != "boot" => name,
         "--kernel" | "--memory" | "--timeout" | "--output" | "--save" | "--with" | "--fetch" => "",
         "--host-kernel" => "--kernel",

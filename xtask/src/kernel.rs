@@ -252,17 +252,28 @@ fn check_config(config: &str) -> Result<()> {
     Ok(())
 }
 
-/// Prints what can be named.
-pub(crate) fn list(cache: &Cache, refresh: bool) -> Result<()> {
+/// The small kernels of the archive, which have all that is needed built in; the newest first.
+fn cloud(cache: &Cache, refresh: bool) -> Result<Vec<Package>> {
     let apt = Apt::of_all_kernels(cache)?;
     if refresh {
         apt.refresh()?;
     }
-    let packages = apt.with_indexes(|apt| {
+    let mut packages = apt.with_indexes(|apt| {
         let packages = available(apt)?;
         if packages.is_empty() { bail!("Debian's archive has no arm64 kernels") } else { Ok(packages) }
     })?;
-    for package in packages.iter().filter(|package| package.flavour == "cloud-arm64") {
+    packages.retain(|package| package.flavour == "cloud-arm64");
+    Ok(packages)
+}
+
+/// Their names, as `--kernel` takes them; the newest first.
+pub(crate) fn cloud_releases(cache: &Cache, refresh: bool) -> Result<Vec<String>> {
+    Ok(cloud(cache, refresh)?.into_iter().map(|package| format!("debian:{}", package.abi)).collect())
+}
+
+/// Prints what can be named.
+pub(crate) fn list(cache: &Cache, refresh: bool) -> Result<()> {
+    for package in cloud(cache, refresh)? {
         check_interrupted().map_err(|_| Interrupted)?;
         println!("debian:{:24} {:24} {}", package.abi, package.version, package.suites.join(" "));
     }

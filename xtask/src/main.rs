@@ -17,6 +17,7 @@ mod install;
 mod kernel;
 mod keyboard;
 mod lint;
+mod matrix;
 mod native;
 mod process;
 mod progress;
@@ -76,6 +77,8 @@ fn run(command: &str, options: &Options) -> Result<i32> {
         "bench" => vtick::bench(&cache, options),
         "boot" => vtick::boot(&cache, options),
         "run" => vtick::run(&cache, options),
+        "matrix" => matrix::matrix(&cache, options),
+        "merge" => matrix::merge(options),
         "compare" | "report" => vtick::view(&cache, command, options),
         "build" => artifacts::deliver(&artifacts::programs(&toolchain()?)?, options.output.as_deref()).map(|()| 0),
         "guest" => match options.forwarded.split_first() {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anstream::print;
 
 use super::{Done, measured};
+use crate::report::atlas::{self, Atlas};
 use crate::report::verdicts::{self, Verdicts};
 use crate::report::{Measured, html, latency, rates, terminal};
 
@@ -16,7 +17,7 @@ pub(super) struct ReportArgs {
     /// Show several records side by side, and nothing else: medians, or which check came to what.
     #[arg(long, conflicts_with = "html")]
     side_by_side: bool,
-    /// (measurements) Write a page with plots to this file: self-contained, no scripts.
+    /// (measurements, and the index of a matrix) Write a page to this file: self-contained, no scripts.
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
     /// (checks) Show them in the kernel's test protocol, KTAP.
@@ -28,6 +29,12 @@ pub(super) struct ReportArgs {
 }
 
 pub(super) fn run(args: &ReportArgs) -> anyhow::Result<Done> {
+    if let [path] = &args.records[..] {
+        let json = std::fs::read_to_string(path).map_err(|e| anyhow::anyhow!("{}: {e}", path.display()))?;
+        if Atlas::is_index(&json) {
+            return matrix(args, path, &json);
+        }
+    }
     let mut checked = Vec::new();
     let mut timed = Vec::new();
     for path in &args.records {
@@ -51,6 +58,18 @@ pub(super) fn run(args: &ReportArgs) -> anyhow::Result<Done> {
         }
         _ => anyhow::bail!("records of checks and of measurements have nothing to be shown side by side"),
     }
+}
+
+/// A matrix of runs, by its index: a table, and a page if one is asked for.
+fn matrix(args: &ReportArgs, path: &Path, json: &str) -> anyhow::Result<Done> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let read = |file: &str| std::fs::read_to_string(folder.join(file)).map_err(|e| e.to_string());
+    let atlas = Atlas::from_json(json, read).map_err(|e| anyhow::anyhow!("{}: {e}", path.display()))?;
+    print!("{}", atlas::table(&atlas));
+    if let Some(path) = &args.html {
+        write("--html", path, atlas::page(&atlas))?;
+    }
+    Ok(Done::Said)
 }
 
 fn checks(args: &ReportArgs, runs: &[Verdicts]) -> anyhow::Result<Done> {

@@ -1,5 +1,6 @@
 //! One versioned record of a run; everything that is printed is a view of it.
 
+pub mod atlas;
 mod compare;
 pub mod html;
 pub mod latency;

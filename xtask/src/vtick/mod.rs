@@ -94,8 +94,15 @@ fn prepare(cache: &Cache, options: &Options) -> Result<(Vec<Kernel>, Programs)> 
     let obtain = |kernel: &String| kernel::obtain(cache, kernel, options.refresh);
     let kernels = wanted.iter().map(obtain).collect::<Result<Vec<_>>>()?;
     qemu::ensure_installed()?;
-    let programs = artifacts::programs(&Toolchain::obtain(cache, options.refresh)?)?;
-    Ok((kernels, programs))
+    Ok((kernels, programs(cache, options)?))
+}
+
+/// The programs: built, or those that are in the folder that was named.
+fn programs(cache: &Cache, options: &Options) -> Result<Programs> {
+    match &options.programs {
+        None => artifacts::programs(&Toolchain::obtain(cache, options.refresh)?),
+        Some(folder) => artifacts::programs_in(folder),
+    }
 }
 
 /// A run of `argv` in the emulated host, with nothing besides; callers add what it needs.

@@ -60,7 +60,7 @@ pub struct KnownCause {
 impl Verdicts {
     /// Reads a record's verdicts. The error says what is wrong with it.
     pub fn from_json(json: &str) -> Result<Verdicts, String> {
-        let mut run: Verdicts = record::parse(json)?;
+        let mut run = Verdicts::judged_from_json(json)?;
         let cntfrq = run.host.cntfrq;
         for judged in &mut run.checks {
             let check = checks::all().find(|check| check.name == judged.name);
@@ -74,6 +74,11 @@ impl Verdicts {
     /// How many mean what.
     pub fn tally(&self) -> Tally {
         Tally::of(self.checks.iter().map(Judged::meaning))
+    }
+
+    /// The same without the transcripts' timelines, which takes less time where there are many records.
+    pub(in crate::report) fn judged_from_json(json: &str) -> Result<Verdicts, String> {
+        record::parse(json)
     }
 
     /// The verdicts of a run that has just ended.
@@ -120,11 +125,14 @@ impl Judged {
 }
 
 #[cfg(test)]
+pub(in crate::report) use tests::example;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
-    /// A run on `kernel`: a check of each meaning but mended.
-    pub(super) fn run(kernel: &str) -> Verdicts {
+    /// The record of a run on `kernel`: a check of each meaning but mended.
+    pub(in crate::report) fn example(kernel: &str) -> String {
         let json = r##"{
             "format": "vtick", "version": VERSION,
             "host": { "kernel": "KERNEL", "build": "#1", "kvm_mode": "VHE", "gic": "GICv3", "cpu": "N1", "cpus": 1,
@@ -139,8 +147,12 @@ mod tests {
               { "name": "e-was-late", "clause": "C14", "claim": "E.", "verdict": "disturbed", "reason": "too late" },
               { "name": "f-failed", "clause": "C14", "claim": "F.", "verdict": "harness-error", "reason": "no memory" }
             ] }"##;
-        let json = json.replace("KERNEL", kernel).replace("VERSION", &record::VERSION.to_string());
-        let mut run = Verdicts::from_json(&json).unwrap();
+        json.replace("KERNEL", kernel).replace("VERSION", &record::VERSION.to_string())
+    }
+
+    /// The run of that record.
+    pub(super) fn run(kernel: &str) -> Verdicts {
+        let mut run = Verdicts::from_json(&example(kernel)).unwrap();
         run.checks[1].timeline = ["+0  vCPU 0", "+9  vCPU 0"].map(str::to_owned).into();
         run
     }

@@ -1,0 +1,76 @@
+//! Results of cells that are kept from one matrix to the next.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use sha2::{Digest, Sha256};
+
+use super::cell::Cell;
+use super::index::Entry;
+use super::wanted::Wanted;
+use crate::artifacts::Programs;
+use crate::cache::Cache;
+use crate::kernel::Kernel;
+
+/// The folder of kept cells.
+pub(super) struct Store {
+    cache: Cache,
+    /// Digest of the runner and of the emulated host's first process.
+    programs: String,
+    fresh: bool,
+}
+
+const FOLDER: &str = "matrix";
+
+impl Store {
+    pub(super) fn open(cache: &Cache, programs: &Programs, fresh: bool) -> Result<Store> {
+        let digests = [&programs.vtick, &programs.agent].map(|path| digest_of_file(path));
+        let [vtick, agent] = digests;
+        fs::create_dir_all(cache.path(FOLDER))?;
+        Ok(Store { cache: cache.clone(), programs: format!("{}{}", vtick?, agent?), fresh })
+    }
+
+    /// Where records are, relative to which entries name them.
+    pub(super) fn folder(&self) -> PathBuf {
+        self.cache.path(FOLDER)
+    }
+
+    /// Digest of all that a cell's result depends on.
+    pub(super) fn key(&self, cell: &Cell, kernel: &Kernel, wanted: &Wanted) -> Result<String> {
+        let what = format!("{:?} {:?}", cell.host, wanted.steps());
+        Ok(digest(format!("{}{}{what}", self.programs, digest_of_file(&kernel.image)?).as_bytes()))
+    }
+
+    /// What came of this cell before.
+    pub(super) fn kept(&self, cell: &Cell, key: &str) -> Option<Entry> {
+        if self.fresh {
+            return None;
+        }
+        let json = fs::read_to_string(self.folder().join(entry_name(key))).ok()?;
+        let mut kept: Entry = serde_json::from_str(&json).ok()?;
+        kept.moved_to(cell);
+        let complete = kept.records().all(|file| self.folder().join(file).is_file());
+        complete.then_some(kept)
+    }
+
+    /// Keeps what came of a cell.
+    pub(super) fn keep(&self, key: &str, entry: &Entry) -> Result<()> {
+        let json = serde_json::to_string(entry)?;
+        self.cache.write(&format!("{FOLDER}/{}", entry_name(key)), &json)
+    }
+}
+
+fn entry_name(key: &str) -> String {
+    format!("{key}.json")
+}
+
+fn digest_of_file(path: &Path) -> Result<String> {
+    let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    Ok(digest(&bytes))
+}
+
+fn digest(bytes: &[u8]) -> String {
+    let digest = Sha256::digest(bytes);
+    digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+}
