@@ -77,9 +77,14 @@ impl Guest {
         self.raw(width.load() | n << 5 | t)
     }
 
+    /// Writes x`t` to where x`n` says.
+    pub fn store(&mut self, t: u32, n: u32, width: Width) -> &mut Guest {
+        self.raw(width.load() & !(1 << 22) | n << 5 | t)
+    }
+
     /// Writes a constant to an address.
     pub fn write(&mut self, address: u64, value: u64, width: Width) -> &mut Guest {
-        self.mov(19, address).mov(1, value).raw(width.load() & !(1 << 22) | 19 << 5 | 1)
+        self.mov(19, address).mov(1, value).store(1, 19, width)
     }
 
     /// x`t` := x`t` + a constant below 4096.

@@ -98,3 +98,30 @@ fn a_guest_exits_through_the_testdev_with_its_code() {
     passes(&ran, 1, 2);
     assert!(ran.stderr.contains("the guest ended with exit code 5"), "{}", ran.all());
 }
+
+#[test]
+#[ignore = "boots an emulated host"]
+fn the_rtcs_alarm_ends_a_wfi_and_is_cleared_by_any_write() {
+    const RTC: u64 = 0x0901_0000;
+    const GICD: u64 = 0x0800_0000;
+    const GICC: u64 = 0x0801_0000;
+    const RIS: u64 = RTC + 0x14;
+    const MIS: u64 = RTC + 0x18;
+    const ICR: u64 = RTC + 0x1c;
+    let mut guest = Guest::new();
+    guest.expect_at("revision 1", RTC + 0xfe8, Width::Word, 0x14);
+    // INTID 34 to CPU 0; the CPU's own interrupts stay masked, which ends a WFI all the same.
+    guest.write(GICD, 1, Width::Word).write(GICD + 0x104, 1 << 2, Width::Word).write(GICD + 0x822, 1, Width::Byte);
+    guest.write(GICC + 4, 0xff, Width::Word).write(GICC, 1, Width::Word);
+    // The match register: two seconds from now.
+    guest.read(10, RTC, Width::Word).add(10, 2).mov(19, RTC + 4).store(10, 19, Width::Word);
+    guest.expect_at("not pending yet", GICD + 0x204, Width::Word, 0).write(RTC + 0x10, 1, Width::Word);
+    guest.raw(0xd503_207f); // wfi
+    guest.expect_at("raw status", RIS, Width::Word, 1).expect_at("masked status", MIS, Width::Word, 1);
+    guest.expect_at("acknowledged", GICC + 0xc, Width::Word, 34).write(GICC + 0x10, 34, Width::Word);
+    guest.write(ICR, 0x8000_0000, Width::Word);
+    guest.expect_at("cleared", RIS, Width::Word, 0).expect_at("not pending any more", GICD + 0x204, Width::Word, 0);
+    let ran = boot(guest.print("EXIT: STATUS=1\n").off(), &["--stats"]);
+    passes(&ran, 0, 7);
+    assert!(ran.stdout.contains("34 (RTC)                             1"), "{}", ran.all());
+}

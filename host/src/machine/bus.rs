@@ -2,8 +2,8 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::Device;
 use super::map::Window;
+use super::{Clock, Deadlines, Device};
 use crate::controller::Controller;
 
 /// The first SPI's INTID `[GICv2/2.2.1]`.
@@ -14,20 +14,28 @@ const FIRST_SPI: u32 = 32;
 /// Lock order: a port's lock, then the controller's; never a port's while another port's is held.
 pub struct Port<D: ?Sized = dyn Device> {
     intid: Option<u32>,
+    /// Where it says when something is due in it, and under which number.
+    deadlines: Option<(Arc<Deadlines>, usize)>,
     wired: Mutex<Wired<D>>,
 }
 
 struct Wired<D: ?Sized> {
     /// The level that the GIC was last told.
     level: bool,
+    /// What the deadlines were last told.
+    due: Option<u64>,
     device: D,
 }
 
 impl<D: Device> Port<D> {
     /// A device at a window, whose output is low.
     pub fn new(window: Window, device: D) -> Arc<Port<D>> {
+        Port::wired(window, None, device)
+    }
+
+    fn wired(window: Window, deadlines: Option<(Arc<Deadlines>, usize)>, device: D) -> Arc<Port<D>> {
         let intid = window.spi.map(|spi| FIRST_SPI + spi);
-        Arc::new(Port { intid, wired: Mutex::new(Wired { level: false, device }) })
+        Arc::new(Port { intid, deadlines, wired: Mutex::new(Wired { level: false, due: None, device }) })
     }
 }
 
@@ -45,6 +53,13 @@ impl<D: Device + ?Sized> Port<D> {
     pub fn with<T>(&self, controller: &Controller, act: impl FnOnce(&mut D) -> T) -> (T, Moved) {
         let mut wired = self.wired.lock().unwrap_or_else(PoisonError::into_inner);
         let value = act(&mut wired.device);
+        if let Some((deadlines, number)) = &self.deadlines {
+            let due = wired.device.due();
+            if due != wired.due {
+                wired.due = due;
+                deadlines.set(*number, due);
+            }
+        }
         let level = wired.device.output();
         match self.intid {
             Some(intid) if level != wired.level => {
@@ -57,14 +72,59 @@ impl<D: Device + ?Sized> Port<D> {
     }
 }
 
+impl Port {
+    /// Lets happen what was due in the device by now.
+    fn elapse(&self, controller: &Controller) -> Moved {
+        let ((), moved) = self.with(controller, |device| {
+            device.elapse();
+        });
+        moved
+    }
+}
+
 /// What is where.
-#[derive(Default)]
 pub struct Bus {
     /// By address.
     devices: Vec<(Window, Arc<Port>)>,
+    /// Those that do something by themselves, by the number that the deadlines know them by.
+    timed: Vec<Arc<Port>>,
+    deadlines: Arc<Deadlines>,
+    clock: Clock,
 }
 
 impl Bus {
+    /// A bus with nothing on it, for devices that live by this clock.
+    pub fn new(clock: Clock) -> Bus {
+        Bus { devices: Vec::new(), timed: Vec::new(), deadlines: Arc::new(Deadlines::new(clock)), clock }
+    }
+
+    /// The clock of its devices.
+    pub fn clock(&self) -> Clock {
+        self.clock
+    }
+
+    /// Puts a device at a window in which things happen by themselves.
+    ///
+    /// # Panics
+    /// If the window overlaps another one.
+    pub fn attach_timed<D: Device + 'static>(&mut self, window: Window, device: D) -> Arc<Port<D>> {
+        let number = self.deadlines.add();
+        let port = Port::wired(window, Some((Arc::clone(&self.deadlines), number)), device);
+        self.timed.push(port.clone());
+        self.attach(window, port.clone());
+        port
+    }
+
+    /// When something is due in which device.
+    pub fn deadlines(&self) -> &Arc<Deadlines> {
+        &self.deadlines
+    }
+
+    /// Lets happen what was due by now in the device that the deadlines know by this number.
+    pub fn elapse(&self, number: usize, controller: &Controller) -> Moved {
+        self.timed.get(number).map_or_else(Moved::default, |port| port.elapse(controller))
+    }
+
     /// Puts a device at a window.
     ///
     /// # Panics
@@ -106,6 +166,7 @@ mod tests {
     use crate::controller::Access;
     use crate::lines::{Levels, Routing};
     use crate::machine::map;
+    use crate::machine::time::manual::{clock, forward};
 
     /// Its output is its last write's lowest bit.
     struct Latch(u8);
@@ -123,7 +184,7 @@ mod tests {
     }
 
     fn bus() -> Bus {
-        let mut bus = Bus::default();
+        let mut bus = Bus::new(clock());
         for window in [map::RTC, map::UART, map::virtio(3)] {
             bus.attach(window, Port::new(window, Latch(0)));
         }
@@ -148,6 +209,37 @@ mod tests {
     #[should_panic(expected = "overlaps")]
     fn no_two_devices_share_an_address() {
         bus().attach(map::UART, Port::new(map::UART, Latch(0)));
+    }
+
+    /// Its output rises by itself at a tick.
+    struct Fuse(Option<u64>, Clock);
+
+    impl Device for Fuse {
+        fn read(&mut self, _: u64, _: &mut [u8]) {}
+        fn write(&mut self, _: u64, data: &[u8]) {
+            self.0 = Some(data[0].into());
+        }
+        fn output(&self) -> bool {
+            self.0.is_some_and(|due| due <= self.1.now())
+        }
+        fn due(&self) -> Option<u64> {
+            self.0.filter(|&due| due > self.1.now())
+        }
+    }
+
+    #[test]
+    fn what_is_due_in_a_device_reaches_the_gic_by_itself() {
+        let mut bus = Bus::new(clock());
+        let controller = Controller::new(1, Routing::Gic);
+        bus.attach_timed(map::UART, Fuse(None, clock()));
+        let fuse = bus.attach_timed(map::RTC, Fuse(None, clock()));
+        fuse.with(&controller, |fuse| fuse.write(0, &[100]));
+        forward(100);
+        let due = bus.deadlines().wait();
+        assert_eq!(due, Some(1));
+        assert_eq!(bus.elapse(1, &controller).output, Some((34, true)));
+        bus.deadlines().close();
+        assert_eq!(bus.deadlines().wait(), None, "nothing more is due");
     }
 
     #[test]

@@ -14,4 +14,12 @@ pub trait Device: Send {
 
     /// The level of its interrupt output, looked at after each access and after each input from outside.
     fn output(&self) -> bool;
+
+    /// The tick of its clock at which something happens in it by itself, if anything will. Looked at like its output.
+    fn due(&self) -> Option<u64> {
+        None
+    }
+
+    /// Lets happen what was due by now.
+    fn elapse(&mut self) {}
 }

@@ -9,6 +9,7 @@ use vtick_abi::layout::{GICC_BASE, GICC_SIZE, GICD_BASE, GICD_SIZE};
 
 use super::bus::Bus;
 use super::map::{self, Window};
+use super::pl011::UARTCLK;
 
 const GIC_PHANDLE: u32 = 1;
 const CLOCK_PHANDLE: u32 = 2;
@@ -109,7 +110,7 @@ fn devices(fdt: &mut FdtWriter, bus: &Bus) -> Result<(), Error> {
     let clock = fdt.begin_node("apb-pclk")?;
     fdt.property_string("compatible", "fixed-clock")?;
     fdt.property_u32("#clock-cells", 0)?;
-    fdt.property_u32("clock-frequency", 24_000_000)?;
+    fdt.property_u32("clock-frequency", UARTCLK)?;
     fdt.property_string("clock-output-names", "clk24mhz")?;
     fdt.property_phandle(CLOCK_PHANDLE)?;
     fdt.end_node(clock)?;
@@ -179,7 +180,7 @@ mod tests {
 
     /// The tree of a machine with two vCPUs, a UART and one virtio transport, and perhaps flash.
     fn tree(flash: Option<Window>) -> Vec<u8> {
-        let mut bus = Bus::default();
+        let mut bus = Bus::new(crate::machine::time::manual::clock());
         for window in [map::UART, map::virtio(2)].into_iter().chain(flash) {
             bus.attach(window, Port::new(window, Nothing));
         }

@@ -1,6 +1,6 @@
 //! The machine that stock guests boot on: a subset of QEMU's `virt`, with our GICv2 and without in-kernel irqchip.
 //!
-//! Nothing in here knows of KVM, threads or clocks.
+//! Nothing in here knows of KVM or starts threads; its clock is given to it.
 
 pub mod bus;
 pub mod device;
@@ -17,6 +17,7 @@ mod rtc;
 mod said;
 mod setup;
 mod step;
+mod time;
 mod translate;
 mod vacant;
 pub mod virtio;
@@ -32,5 +33,6 @@ pub use rtc::Pl031;
 pub use said::{Heard, Listen, TestdevCommands};
 pub use setup::{Console, Disk, Plan, Setup, SetupError};
 pub use step::{Books, Flow, Machine};
+pub use time::{Clock, Deadlines};
 pub use translate::Stage1;
 pub use vacant::fill;

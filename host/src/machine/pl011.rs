@@ -2,11 +2,15 @@
 //!
 //! Tag `[PL011]`: Arm DDI 0183G, *PrimeCell UART (PL011) Technical Reference Manual*. What the guest sends is gone at
 //! once, so its transmit FIFO is always empty; what it is sent waits in the receive FIFO, and behind that in `backlog`.
-//! Choice: the receive timeout, 32 bit periods without a read, is over at once.
+//!
+//! Choices. The receive timeout of characters that come is over at once; where the guest has cleared that interrupt
+//! with characters still in the FIFO, it comes again 32 bit periods later, or 32 after the last read
+//! `[PL011/2.4.2, UARTRTINTR]`. A character that is sent raises the transmit interrupt at once; where the guest clears
+//! that before the character would have left a real line, it comes again when the character would have.
 
 use std::collections::VecDeque;
 
-use super::Device;
+use super::{Clock, Device};
 
 // Offsets `[PL011/3.2]`.
 const DR: u64 = 0x00;
@@ -42,12 +46,28 @@ const IDS: [u8; 8] = [0x11, 0x10, 0x34, 0x00, 0x0d, 0xf0, 0x05, 0xb1];
 
 /// Depth of a FIFO, in characters.
 const FIFO: usize = 16;
+/// UARTCLK, ticks a second, as the device tree says.
+pub(super) const UARTCLK: u32 = 24_000_000;
+/// Bit periods of the receive timeout, and of a character with its start and stop bits.
+const TIMEOUT_BITS: u64 = 32;
+const CHARACTER_BITS: u64 = 10;
+/// UARTCLK periods of a bit at 115,200 baud, for a guest that has set no rate.
+const USUAL_BIT: u64 = 208;
+
 /// The most that waits for the guest to read it.
 const BACKLOG: usize = 4096;
 
 /// A PL011. What the guest sends goes to `send`, which is called with the device locked and must not block.
 pub struct Pl011<S> {
     send: S,
+    clock: Clock,
+    /// Ticks of a bit period.
+    bit: u64,
+    /// When the receive timeout comes again.
+    timeout: Option<u64>,
+    /// When the last character would have left the line, and when the transmit interrupt comes again.
+    leaves: u64,
+    transmitted: Option<u64>,
     received: VecDeque<u8>,
     backlog: VecDeque<u8>,
     raw: u16,
@@ -62,11 +82,16 @@ pub struct Pl011<S> {
 }
 
 impl<S: FnMut(u8)> Pl011<S> {
-    /// A UART after reset.
-    pub fn new(send: S) -> Pl011<S> {
+    /// A UART after reset, that lives by `clock`.
+    pub fn new(clock: Clock, send: S) -> Pl011<S> {
         // `[PL011/3.3.8, 3.3.9]`: CR has TXE and RXE set, IFLS is at half.
-        Pl011 {
+        let mut this = Pl011 {
             send,
+            clock,
+            bit: 0,
+            timeout: None,
+            leaves: 0,
+            transmitted: None,
             received: VecDeque::with_capacity(FIFO),
             backlog: VecDeque::new(),
             raw: 0,
@@ -78,7 +103,16 @@ impl<S: FnMut(u8)> Pl011<S> {
             cr: 0x300,
             ifls: 0x12,
             dmacr: 0,
-        }
+        };
+        this.set_rate();
+        this
+    }
+
+    /// A bit takes 16 times the divisor, which has six bits behind the point `[PL011/3.3.5, 3.3.6]`.
+    fn set_rate(&mut self) {
+        let divisor = u64::from(self.ibrd) << 6 | u64::from(self.fbrd);
+        let periods = if self.ibrd == 0 { USUAL_BIT } else { 16 * divisor >> 6 };
+        self.bit = (periods * self.clock.frequency() / u64::from(UARTCLK)).max(1);
     }
 
     /// Takes in what was typed. Returns how many bytes there was room for.
@@ -111,11 +145,30 @@ impl<S: FnMut(u8)> Pl011<S> {
     fn fill(&mut self) {
         let room = self.depth().saturating_sub(self.received.len()).min(self.backlog.len());
         if room > 0 {
+            let before = self.received.len();
             self.received.extend(self.backlog.drain(..room));
             self.raw |= RT;
+            self.timeout = None;
+            // It comes when the level is reached, not as long as it is there.
+            if before < self.trigger() && self.received.len() >= self.trigger() {
+                self.raw |= RX;
+            }
         }
-        if self.received.len() >= self.trigger() {
-            self.raw |= RX;
+    }
+
+    /// Counts 32 bit periods, where the receive timeout has been cleared and there is something to read.
+    fn await_timeout(&mut self) {
+        let awaited = self.raw & RT == 0 && !self.received.is_empty();
+        self.timeout = awaited.then(|| self.clock.now() + TIMEOUT_BITS * self.bit);
+    }
+
+    fn clear(&mut self, interrupts: u16) {
+        self.raw &= !interrupts;
+        if interrupts & RT != 0 {
+            self.await_timeout();
+        }
+        if interrupts & TX != 0 {
+            self.transmitted = Some(self.leaves).filter(|&leaves| leaves > self.clock.now());
         }
     }
 
@@ -128,6 +181,7 @@ impl<S: FnMut(u8)> Pl011<S> {
         if self.received.is_empty() {
             self.raw &= !RT;
         }
+        self.await_timeout();
         self.fill();
         byte
     }
@@ -163,10 +217,18 @@ impl<S: FnMut(u8)> Pl011<S> {
                 (self.send)(value as u8);
                 // It went into an empty FIFO and left it: back at or below the trigger level.
                 self.raw |= TX;
+                self.transmitted = None;
+                self.leaves = self.clock.now() + CHARACTER_BITS * self.bit;
             }
             ILPR => self.ilpr = value & 0xff,
-            IBRD => self.ibrd = value,
-            FBRD => self.fbrd = value & 0x3f,
+            IBRD => {
+                self.ibrd = value;
+                self.set_rate();
+            }
+            FBRD => {
+                self.fbrd = value & 0x3f;
+                self.set_rate();
+            }
             LCR_H => {
                 self.lcr_h = value & 0xff;
                 self.fill();
@@ -174,7 +236,7 @@ impl<S: FnMut(u8)> Pl011<S> {
             CR => self.cr = value,
             IFLS => self.ifls = value & 0x3f,
             IMSC => self.mask = value & INTERRUPTS,
-            ICR => self.raw &= !value,
+            ICR => self.clear(value & INTERRUPTS),
             DMACR => self.dmacr = value & 7,
             // RSR is ECR to a write: there are no errors to clear.
             RSR => {}
@@ -185,12 +247,14 @@ impl<S: FnMut(u8)> Pl011<S> {
 
 impl<S: FnMut(u8) + Send> Device for Pl011<S> {
     fn read(&mut self, offset: u64, data: &mut [u8]) {
+        self.elapse();
         data.fill(0);
         let value = if offset.is_multiple_of(4) { self.register(offset) } else { 0 };
         data.iter_mut().zip(value.to_le_bytes()).for_each(|(byte, value)| *byte = value);
     }
 
     fn write(&mut self, offset: u64, data: &[u8]) {
+        self.elapse();
         if offset.is_multiple_of(4) {
             let at = |index| data.get(index).copied().unwrap_or(0);
             self.set_register(offset, u16::from_le_bytes([at(0), at(1)]));
@@ -200,6 +264,26 @@ impl<S: FnMut(u8) + Send> Device for Pl011<S> {
     fn output(&self) -> bool {
         self.raw & self.mask != 0
     }
+
+    fn due(&self) -> Option<u64> {
+        match (self.timeout, self.transmitted) {
+            (Some(timeout), Some(transmitted)) => Some(timeout.min(transmitted)),
+            (timeout, transmitted) => timeout.or(transmitted),
+        }
+    }
+
+    fn elapse(&mut self) {
+        if self.timeout.is_none() && self.transmitted.is_none() {
+            return;
+        }
+        let now = self.clock.now();
+        if self.timeout.take_if(|due| *due <= now).is_some() {
+            self.raw |= RT;
+        }
+        if self.transmitted.take_if(|due| *due <= now).is_some() {
+            self.raw |= TX;
+        }
+    }
 }
 
 #[cfg(test)]
@@ -207,6 +291,7 @@ mod tests {
     use std::sync::mpsc;
 
     use super::*;
+    use crate::machine::time::manual::{FREQUENCY, clock, forward};
 
     fn read(uart: &mut impl Device, offset: u64) -> u16 {
         let mut data = [0xff; 2];
@@ -221,7 +306,7 @@ mod tests {
     /// A UART with FIFOs whose receive and transmit interrupts are unmasked.
     fn uart() -> (Pl011<impl FnMut(u8) + Send>, mpsc::Receiver<u8>) {
         let (sender, sent) = mpsc::channel();
-        let mut uart = Pl011::new(move |byte| sender.send(byte).unwrap());
+        let mut uart = Pl011::new(clock(), move |byte| sender.send(byte).unwrap());
         write(&mut uart, LCR_H, 0x70);
         write(&mut uart, IMSC, RX | TX | RT);
         (uart, sent)
@@ -250,6 +335,89 @@ mod tests {
         assert_eq!((read(&mut uart, DR), uart.output()), (b'l'.into(), true));
         assert_eq!((read(&mut uart, DR), uart.output()), (b's'.into(), false));
         assert_eq!((read(&mut uart, DR), read(&mut uart, FR)), (0, TXFE | RXFE), "empty");
+    }
+
+    /// Ticks of 32 bit periods at 115,200 baud: 277 us.
+    const TIMEOUT: u64 = 32 * (USUAL_BIT * FREQUENCY / UARTCLK as u64);
+
+    #[test]
+    fn a_character_that_came_before_its_interrupt_was_cleared_is_not_forgotten() {
+        let (mut uart, _sent) = uart();
+        uart.receive(b"a");
+        assert_eq!(read(&mut uart, DR), u16::from(b'a'));
+        // The driver has seen an empty FIFO, and clears the interrupts: in between comes the next character.
+        uart.receive(b"b");
+        write(&mut uart, ICR, RX | RT);
+        assert_eq!((read(&mut uart, RIS), uart.output(), read(&mut uart, FR) & RXFE), (0, false, 0));
+        let due = uart.due().expect("the timeout comes again");
+        forward(TIMEOUT - 1);
+        assert_eq!(read(&mut uart, RIS), 0);
+        forward(1);
+        assert!(due <= uart.clock.now());
+        uart.elapse();
+        assert_eq!((uart.output(), read(&mut uart, MIS), uart.due()), (true, RT, None));
+        assert_eq!((read(&mut uart, DR), uart.output(), uart.due()), (b'b'.into(), false, None));
+    }
+
+    #[test]
+    fn each_read_puts_a_cleared_timeout_off_and_the_last_one_ends_it() {
+        let (mut uart, _sent) = uart();
+        uart.receive(b"abc");
+        write(&mut uart, ICR, RT);
+        forward(TIMEOUT / 2);
+        read(&mut uart, DR);
+        forward(TIMEOUT / 2);
+        assert_eq!(read(&mut uart, RIS), 0, "not 32 bit periods since the read");
+        forward(TIMEOUT);
+        assert_eq!(read(&mut uart, RIS), RT);
+        write(&mut uart, ICR, RT);
+        read(&mut uart, DR);
+        read(&mut uart, DR);
+        assert_eq!(uart.due(), None, "there is nothing to wait for");
+    }
+
+    #[test]
+    fn the_timeout_is_as_long_as_the_rate_makes_it() {
+        let (mut uart, _sent) = uart();
+        // 24 MHz / (16 * 1.5) is a million bits a second.
+        write(&mut uart, IBRD, 1);
+        write(&mut uart, FBRD, 32);
+        uart.receive(b"a");
+        write(&mut uart, ICR, RT);
+        assert_eq!(uart.due(), Some(uart.clock.now() + 32 * FREQUENCY / 1_000_000));
+    }
+
+    #[test]
+    fn the_receive_interrupt_is_of_reaching_the_level_and_not_of_being_there() {
+        let (mut uart, _sent) = uart();
+        uart.receive(b"1234567890");
+        write(&mut uart, ICR, RX | RT);
+        write(&mut uart, LCR_H, 0x70);
+        assert_eq!((read(&mut uart, DR), read(&mut uart, RIS)), (b'1'.into(), 0), "9 of 16, all along");
+        uart.receive(b"x");
+        assert_eq!(read(&mut uart, RIS), RT, "a new one, but no level that was reached");
+        for _ in 0..3 {
+            read(&mut uart, DR);
+        }
+        uart.receive(b"y");
+        assert_eq!(read(&mut uart, RIS), RX | RT, "8 of 16 again");
+    }
+
+    #[test]
+    fn a_transmit_interrupt_cleared_before_its_character_had_left_comes_when_it_has() {
+        let (mut uart, _sent) = uart();
+        write(&mut uart, DR, b'x'.into());
+        write(&mut uart, ICR, TX);
+        assert!(!uart.output());
+        forward(TIMEOUT * 10 / 32 + 1);
+        uart.elapse();
+        assert_eq!(read(&mut uart, MIS), TX);
+        write(&mut uart, ICR, TX);
+        assert_eq!((uart.due(), uart.output()), (None, false), "once");
+        write(&mut uart, DR, b'y'.into());
+        forward(TIMEOUT);
+        write(&mut uart, ICR, TX);
+        assert_eq!((uart.due(), uart.output()), (None, false), "it had left");
     }
 
     #[test]

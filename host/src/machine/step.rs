@@ -130,13 +130,14 @@ mod tests {
     use vtick_abi::layout::{GICC_BASE, GICD_BASE};
 
     use super::*;
+    use crate::machine::time::manual::clock;
     use crate::machine::{Pl011, Port, map};
 
     /// Room for what the guest prints.
     fn machine(vcpus: usize) -> (Machine, std::sync::mpsc::Receiver<u8>) {
         let (sender, printed) = std::sync::mpsc::channel();
-        let mut bus = Bus::default();
-        bus.attach(map::UART, Port::new(map::UART, Pl011::new(move |byte| sender.send(byte).unwrap())));
+        let mut bus = Bus::new(clock());
+        bus.attach(map::UART, Port::new(map::UART, Pl011::new(clock(), move |byte| sender.send(byte).unwrap())));
         (Machine::new(vcpus, bus), printed)
     }
 

@@ -1,6 +1,7 @@
 //! The devices of a run, each at its place.
 
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::controller::Controller;
 use crate::kvm::Error;
@@ -26,9 +27,11 @@ pub(super) fn attach<P: FnMut(u8) + Send + 'static>(
     printer: impl Fn() -> P,
     mut exit: impl FnMut(u32) + Send + 'static,
 ) -> Result<Typed, Error> {
-    let uart = Port::new(map::UART, Pl011::new(printer()));
-    bus.attach(map::UART, uart.clone());
-    bus.attach(map::RTC, Port::new(map::RTC, Pl031::new()));
+    let clock = bus.clock();
+    let uart = bus.attach_timed(map::UART, Pl011::new(clock, printer()));
+    // Of a host whose clock is before its epoch there is no more to say.
+    let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    bus.attach_timed(map::RTC, Pl031::new(clock, time));
 
     if let Some((rom, mut flash)) = plan.firmware.take() {
         let slot = Slot::new(vm, ROM_SLOT, rom.memory().clone())?;

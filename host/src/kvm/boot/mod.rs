@@ -3,6 +3,7 @@
 mod devices;
 mod load;
 mod snapshot;
+mod timer;
 mod vcpu;
 mod watch;
 
@@ -15,7 +16,9 @@ use super::vcpu::Vcpu;
 use super::vm::Vm;
 use super::{Context, Error, clock};
 use crate::console::{Input, Output, Raw};
-use crate::machine::{Account, Books, Booted, Bus, Ended, Heard, Listen, Machine, Nowhere, Setup, SetupError};
+use crate::machine::{
+    Account, Books, Booted, Bus, Clock, Ended, Heard, Listen, Machine, Moved, Nowhere, Setup, SetupError,
+};
 use crate::report::Unit;
 use crate::trace::{Source, Tape, Trace};
 use watch::Patience;
@@ -43,7 +46,7 @@ struct Run {
     machine: Machine,
     vcpus: Vec<Shared>,
     output: Output,
-    /// KVM_IRQ_LINE calls of threads that are no vCPU's.
+    /// KVM_IRQ_LINE calls of threads that are no vCPU's: for what was typed, and for what was due in a device.
     other_lines: AtomicU64,
     /// Counter when the VM was made, and when the mark was printed (0: not yet).
     started: u64,
@@ -104,7 +107,7 @@ pub(super) fn boot(setup: &Setup) -> Result<Booted, BootError> {
             let _ = sender.send(Message::Exit(code));
         }
     };
-    let mut bus = Bus::default();
+    let mut bus = Bus::new(Clock::new(clock::counter, clock::cntfrq()));
     let typed = devices::attach(&mut bus, &vm, setup, &mut plan, printer, exit)?;
     load::load(&vm, setup, &plan, &bus)?;
     crate::machine::fill(&mut bus);
@@ -125,6 +128,7 @@ pub(super) fn boot(setup: &Setup) -> Result<Booted, BootError> {
 
     let raw = Raw::enter().call("the terminal")?;
     let input = start_input(&run, raw.is_some(), typed, sender.clone())?;
+    let timer = timer::Timer::start(&run)?;
     let to_start = clock::counter() - started;
     let threads = start(&run, vcpus, setup.tape, &sender)?;
     let (mut ended, brought) = watch::watch(&run, setup.timeout, &messages, &threads)?;
@@ -134,6 +138,7 @@ pub(super) fn boot(setup: &Setup) -> Result<Booted, BootError> {
     }
     let to_end = clock::counter() - started;
     drop(input);
+    drop(timer);
     for thread in threads {
         thread.join().map_err(|_| std::io::Error::other("panicked")).call("a vCPU's thread")?;
     }
@@ -219,17 +224,23 @@ fn start_input(
     let run = Arc::clone(run);
     let deliver = move |bytes: &[u8]| {
         let (taken, moved) = typed(&run.machine.controller, bytes);
-        let settled = run.machine.controller.settle(moved.cpus, |target, line, level| {
-            run.other_lines.fetch_add(1, Ordering::Relaxed);
-            run.vm.irq_line(target, line, level)
-        });
         // A line that cannot be driven is found out by the vCPUs' threads too, which can say so.
-        if settled.is_ok() { taken } else { bytes.len() }
+        if run.settle(moved).is_ok() { taken } else { bytes.len() }
     };
     let quit = move || {
         let _ = sender.send(Message::Quit);
     };
     Input::start(terminal, deliver, quit).call("starting a thread")
+}
+
+impl Run {
+    /// Drives the lines that moved, in a thread that is no vCPU's.
+    fn settle(&self, moved: Moved) -> Result<(), Error> {
+        self.machine.controller.settle(moved.cpus, |target, line, level| {
+            self.other_lines.fetch_add(1, Ordering::Relaxed);
+            self.vm.irq_line(target, line, level)
+        })
+    }
 }
 
 impl Shared {
