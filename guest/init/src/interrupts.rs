@@ -9,6 +9,10 @@
 
 use std::collections::BTreeMap;
 
+/// Where they are.
+#[cfg(target_os = "linux")]
+pub(crate) const INTERRUPTS: &str = "/proc/interrupts";
+
 /// The counts of one row, CPU by CPU.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Row {
@@ -26,6 +30,18 @@ impl Row {
         self.what.ends_with("arch_timer")
     }
 
+    /// The real-time clock's alarm.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn is_rtc(&self) -> bool {
+        self.what.ends_with("rtc-pl031")
+    }
+
+    /// The overflow of a performance counter.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn is_pmu(&self) -> bool {
+        self.what.ends_with("arm-pmu")
+    }
+
     /// An interrupt from one CPU to another.
     pub(crate) fn is_ipi(&self) -> bool {
         self.label.starts_with("IPI")
@@ -39,6 +55,12 @@ impl Row {
         let mut words = self.what.split_whitespace();
         words.next()?.starts_with("GIC").then(|| words.next()?.parse().ok())?
     }
+}
+
+/// The kernel's rows, as they are now.
+#[cfg(target_os = "linux")]
+pub(crate) fn rows() -> std::io::Result<Vec<Row>> {
+    Ok(parse(&std::fs::read_to_string(INTERRUPTS)?))
 }
 
 /// All rows. One that has not a count for every CPU is about no CPU and left out.

@@ -1,6 +1,7 @@
 //! First process of a Linux guest of vtick's demonstration.
 //!
-//! It puts timers and inter-processor interrupts to work on every CPU, prints the kernel's own count of them before and
+//! It puts timers and inter-processor interrupts to work on every CPU, sleeps until the real-time clock's alarm, counts
+//! and samples cycles, prints the kernel's own count of them before and
 //! behind, and everything that the kernel warned of. Where all is well it says `demo: ok` and switches the machine off;
 //! otherwise it says `demo: failed` with the reason, and restarts the machine.
 //!
@@ -9,12 +10,16 @@
 
 #![forbid(unsafe_code)]
 
+#[cfg(target_os = "linux")]
+mod alarm;
 #[cfg(any(target_os = "linux", test))]
 mod interrupts;
 #[cfg(any(target_os = "linux", test))]
 mod kernel_log;
 #[cfg(any(target_os = "linux", test))]
 mod options;
+#[cfg(target_os = "linux")]
+mod pmu;
 #[cfg(target_os = "linux")]
 mod prompt;
 #[cfg(target_os = "linux")]

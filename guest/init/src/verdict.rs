@@ -5,10 +5,9 @@ use std::io;
 
 use rustix::termios::tcdrain;
 
-use crate::interrupts::{self, Row, by_intid, sum};
-use crate::{kernel_log, work};
+use crate::interrupts::{INTERRUPTS, Row, by_intid, rows, sum};
+use crate::{alarm, kernel_log, pmu, work};
 
-const INTERRUPTS: &str = "/proc/interrupts";
 /// How often the counts are taken anew because one moved meanwhile.
 const TRIES: u32 = 100;
 
@@ -21,6 +20,8 @@ pub(crate) fn reach(rounds: u32) -> io::Result<()> {
     if cpus > 1 {
         work::wake_ups(cpus, rounds)?;
     }
+    alarm::wakes()?;
+    pmu::counts()?;
     let after = rows()?;
     println!("demo: interrupts behind\n{}", fs::read_to_string(INTERRUPTS)?);
     tell_counts()?;
@@ -42,10 +43,6 @@ pub(crate) fn reach(rounds: u32) -> io::Result<()> {
         return Err(io::Error::other(format!("the kernel warned {ours} times about interrupts or timers")));
     }
     Ok(())
-}
-
-fn rows() -> io::Result<Vec<Row>> {
-    Ok(interrupts::parse(&fs::read_to_string(INTERRUPTS)?))
 }
 
 fn went_up(what: &str, before: &[u64], after: &[u64], due: u32) -> io::Result<()> {

@@ -10,7 +10,7 @@ use anyhow::{Context, bail};
 
 use super::Done;
 use crate::kvm::Kvm;
-use crate::machine::{Console, Disk, Ended, Listen, Setup, SetupError};
+use crate::machine::{Console, Disk, Ended, Listen, Pmu, Setup, SetupError};
 use crate::trace::{Tape, chrome};
 
 /// RAM comes in units of this: kernels are placed by it.
@@ -44,6 +44,9 @@ pub(super) struct BootArgs {
     /// vCPUs.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=8))]
     cpus: u8,
+    /// Performance counters for the vCPUs, whose overflow is PPI 23.
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    pmu: Pmu,
     /// RAM: a multiple of 2M.
     #[arg(long, value_name = "SIZE", default_value = "512M", value_parser = size)]
     memory: u64,
@@ -149,6 +152,7 @@ fn setup(args: &BootArgs) -> anyhow::Result<Setup> {
     Ok(Setup {
         cpus: args.cpus.into(),
         memory: args.memory,
+        pmu: args.pmu,
         kernel: read("--kernel", &args.kernel)?,
         initrd: read("--initrd", &args.initrd)?,
         bootargs: args.append.clone(),

@@ -5,7 +5,8 @@ use std::os::fd::AsRawFd;
 
 use kvm_bindings::{
     KVM_ARM_VCPU_PMU_V3, KVM_ARM_VCPU_PMU_V3_CTRL, KVM_ARM_VCPU_PMU_V3_INIT, KVM_ARM_VCPU_POWER_OFF,
-    KVM_ARM_VCPU_PSCI_0_2, KVM_CAP_ARM_USER_IRQ, kvm_device_attr, kvm_userspace_memory_region, kvm_vcpu_init,
+    KVM_ARM_VCPU_PSCI_0_2, KVM_CAP_ARM_PMU_V3, KVM_CAP_ARM_USER_IRQ, kvm_device_attr, kvm_userspace_memory_region,
+    kvm_vcpu_init,
 };
 use kvm_ioctls::{Kvm, VcpuFd, VmFd};
 use vm_memory::{Bytes, GuestAddress, GuestMemoryBackend, GuestMemoryMmap, GuestMemoryRegion};
@@ -119,9 +120,9 @@ impl Vm {
 
     /// Creates vCPU `index` of a stock guest: the first about to run from `entry` with `x0`, the others off, for the
     /// first to turn on (PSCI CPU_ON).
-    pub(super) fn stock_vcpu(&self, index: usize, entry: u64, x0: u64) -> Result<(Vcpu, Kick), Error> {
+    pub(super) fn stock_vcpu(&self, index: usize, entry: u64, x0: u64, pmu: bool) -> Result<(Vcpu, Kick), Error> {
         let fd = self.fd.create_vcpu(index as u64).call("KVM_CREATE_VCPU")?;
-        let (vcpu, kick) = self.initialise(fd, Features { off: index != 0, ..Features::default() })?;
+        let (vcpu, kick) = self.initialise(fd, Features { off: index != 0, pmu })?;
         if index == 0 {
             vcpu.set_register(registers::PSTATE, PSTATE_EL1H_DAIF)?;
             vcpu.set_register(registers::PC, entry)?;
@@ -155,6 +156,11 @@ impl Vm {
     /// KVM_CHECK_EXTENSION on /dev/kvm.
     pub(super) fn check_system_extension(&self, capability: u32) -> i32 {
         self.kvm.check_extension_raw(capability.into())
+    }
+
+    /// Whether vCPUs can have a PMU.
+    pub(super) fn has_pmu(&self) -> bool {
+        self.fd.check_extension_raw(KVM_CAP_ARM_PMU_V3.into()) > 0
     }
 
     /// Writes guest memory.

@@ -19,6 +19,8 @@ const PPI: u32 = 1;
 const LEVEL_HIGH: u32 = 4;
 /// PPIs of the timers, secure physical, physical, virtual and hypervisor: INTID - 16 (Arm BSA; arm,arch_timer.yaml).
 const TIMERS: [u32; 4] = [13, 14, 11, 10];
+/// PPI of the PMU (Arm BSA; arm,pmu.yaml).
+const PMU: u32 = 7;
 /// What the guest's random pool starts from. The same in every run, so that runs are the same; nothing here is secret.
 const RNG_SEED: [u8; 64] = *b"vtick starts each guest from these same bytes, to run it again..";
 
@@ -27,6 +29,8 @@ const RNG_SEED: [u8; 64] = *b"vtick starts each guest from these same bytes, to 
 pub struct Hardware<'a> {
     /// vCPUs, 1 to 8.
     pub cpus: usize,
+    /// The CPUs have a PMU.
+    pub pmu: bool,
     /// Guest physical addresses of RAM.
     pub ram: Range<u64>,
     /// The kernel's command line.
@@ -103,7 +107,14 @@ fn interrupts(fdt: &mut FdtWriter, hardware: &Hardware<'_>) -> Result<(), Error>
     let cells: Vec<u32> = TIMERS.into_iter().flat_map(|ppi| [PPI, ppi, flags]).collect();
     fdt.property_array_u32("interrupts", &cells)?;
     fdt.property_null("always-on")?;
-    fdt.end_node(timer)
+    fdt.end_node(timer)?;
+    if hardware.pmu {
+        let pmu = fdt.begin_node("pmu")?;
+        fdt.property_string("compatible", "arm,armv8-pmuv3")?;
+        fdt.property_array_u32("interrupts", &[PPI, PMU, flags])?;
+        fdt.end_node(pmu)?;
+    }
+    Ok(())
 }
 
 fn devices(fdt: &mut FdtWriter, bus: &Bus) -> Result<(), Error> {
@@ -180,13 +191,17 @@ mod tests {
 
     /// The tree of a machine with two vCPUs, a UART and one virtio transport, and perhaps flash.
     fn tree(flash: Option<Window>) -> Vec<u8> {
+        tree_with(flash, false)
+    }
+
+    fn tree_with(flash: Option<Window>, pmu: bool) -> Vec<u8> {
         let mut bus = Bus::new(crate::machine::time::manual::clock());
         for window in [map::UART, map::virtio(2)].into_iter().chain(flash) {
             bus.attach(window, Port::new(window, Nothing));
         }
         let ram = 0x4000_0000..0x4800_0000;
         let initrd = Some(0x4200_0000..0x4200_1000);
-        device_tree(&Hardware { cpus: 2, ram, bootargs: "console=ttyAMA0", initrd }, &bus).unwrap()
+        device_tree(&Hardware { cpus: 2, pmu, ram, bootargs: "console=ttyAMA0", initrd }, &bus).unwrap()
     }
 
     fn cells(tree: &[u8], node: &str, property: &str) -> Vec<u32> {
@@ -230,6 +245,12 @@ mod tests {
         }
         assert_eq!(cells(&tree, "/virtio_mmio@a000400", "interrupts"), [0, 18, 4]);
         assert_eq!(cells(&tree, "/pl011@9000000", "interrupts"), [0, 1, 4]);
+    }
+
+    #[test]
+    fn a_pmu_is_there_where_the_cpus_have_one_and_its_interrupt_is_a_ppi_of_every_cpu() {
+        assert!(Fdt::new(&tree(None)).unwrap().find_node("/pmu").is_none());
+        assert_eq!(cells(&tree_with(None, true), "/pmu", "interrupts"), [1, 7, 0x304]);
     }
 
     #[test]

@@ -31,7 +31,7 @@ pub use pl011::Pl011;
 pub use rom::{Rom, RomError};
 pub use rtc::Pl031;
 pub use said::{Heard, Listen, TestdevCommands};
-pub use setup::{Console, Disk, Plan, Setup, SetupError};
+pub use setup::{Console, Disk, Plan, Pmu, Setup, SetupError};
 pub use step::{Books, Flow, Machine};
 pub use time::{Clock, Deadlines};
 pub use translate::Stage1;

@@ -26,6 +26,8 @@ pub struct Setup {
     pub cpus: usize,
     /// Bytes of RAM, a multiple of 2 MiB.
     pub memory: u64,
+    /// Whether its vCPUs have a PMU.
+    pub pmu: Pmu,
     /// The file to boot: from its entry, or by the firmware.
     pub kernel: Option<Vec<u8>>,
     /// The file with its first file system.
@@ -59,6 +61,18 @@ pub struct Disk {
     pub file: Arc<File>,
     /// The guest cannot write it.
     pub read_only: bool,
+}
+
+/// Whether the guest has performance counters.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Pmu {
+    /// Where the host's KVM has them for guests.
+    #[default]
+    Auto,
+    /// Or it is not run.
+    On,
+    /// None.
+    Off,
 }
 
 /// Which console is typed on. What is printed on any shows.
@@ -222,6 +236,7 @@ mod tests {
         Setup {
             cpus: 1,
             memory: 64 << 20,
+            pmu: Pmu::Auto,
             kernel: kernel.map(<[u8]>::to_vec),
             initrd: Some(vec![7; 100]),
             bootargs: Some("quiet".to_owned()),

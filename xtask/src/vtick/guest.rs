@@ -87,7 +87,7 @@ fn options(arguments: &[String]) -> impl Iterator<Item = (&str, Option<&str>)> {
 }
 
 fn known(option: &str) -> bool {
-    let takes_value = ["--cpus", "--memory", "--timeout", "--console"];
+    let takes_value = ["--cpus", "--memory", "--timeout", "--console", "--pmu"];
     [&READ[..], &WRITTEN, &CHANGED, &FREE_TEXT, &takes_value].concat().contains(&option)
 }
 

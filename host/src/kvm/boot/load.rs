@@ -6,7 +6,7 @@ use crate::machine::fdt::{Hardware, device_tree};
 use crate::machine::{Bus, Plan, Setup};
 
 /// Kernel, initrd and device tree, each at its place.
-pub(super) fn load(vm: &Vm, setup: &Setup, plan: &Plan<'_>, bus: &Bus) -> Result<(), BootError> {
+pub(super) fn load(vm: &Vm, setup: &Setup, plan: &Plan<'_>, pmu: bool, bus: &Bus) -> Result<(), BootError> {
     for piece in &plan.pieces {
         vm.write(piece.address, &piece.bytes)?;
     }
@@ -14,7 +14,7 @@ pub(super) fn load(vm: &Vm, setup: &Setup, plan: &Plan<'_>, bus: &Bus) -> Result
         vm.write(range.start, initrd)?;
     }
     let hardware =
-        Hardware { cpus: setup.cpus, ram: setup.ram(), bootargs: &plan.bootargs, initrd: plan.initrd.clone() };
+        Hardware { cpus: setup.cpus, pmu, ram: setup.ram(), bootargs: &plan.bootargs, initrd: plan.initrd.clone() };
     let tree = device_tree(&hardware, bus)?;
     vm.write(plan.fdt, &tree)?;
     // Where guests look that were made for the way in which QEMU boots ELF files.

@@ -17,7 +17,7 @@ use super::vm::Vm;
 use super::{Context, Error, clock};
 use crate::console::{Input, Output, Raw};
 use crate::machine::{
-    Account, Books, Booted, Bus, Clock, Ended, Heard, Listen, Machine, Moved, Nowhere, Setup, SetupError,
+    Account, Books, Booted, Bus, Clock, Ended, Heard, Listen, Machine, Moved, Nowhere, Pmu, Setup, SetupError,
 };
 use crate::report::Unit;
 use crate::trace::{Source, Tape, Trace};
@@ -32,6 +32,9 @@ pub enum BootError {
     /// It cannot be loaded.
     #[error(transparent)]
     Setup(#[from] SetupError),
+    /// It was to have a PMU.
+    #[error("--pmu on: this host's KVM has no PMU for guests (KVM_CAP_ARM_PMU_V3); --pmu auto does without")]
+    NoPmu,
     /// Its device tree cannot be written.
     #[error("the device tree: {0}")]
     DeviceTree(#[from] vm_fdt::Error),
@@ -109,9 +112,15 @@ pub(super) fn boot(setup: &Setup) -> Result<Booted, BootError> {
     };
     let mut bus = Bus::new(Clock::new(clock::counter, clock::cntfrq()));
     let typed = devices::attach(&mut bus, &vm, setup, &mut plan, printer, exit)?;
-    load::load(&vm, setup, &plan, &bus)?;
+    let pmu = match setup.pmu {
+        Pmu::Off => false,
+        Pmu::Auto => vm.has_pmu(),
+        Pmu::On if vm.has_pmu() => true,
+        Pmu::On => return Err(BootError::NoPmu),
+    };
+    load::load(&vm, setup, &plan, pmu, &bus)?;
     crate::machine::fill(&mut bus);
-    let vcpus = (0..setup.cpus).map(|index| vm.stock_vcpu(index, plan.entry, plan.fdt));
+    let vcpus = (0..setup.cpus).map(|index| vm.stock_vcpu(index, plan.entry, plan.fdt, pmu));
     let (vcpus, kicks): (Vec<Vcpu>, Vec<Kick>) = vcpus.collect::<Result<Vec<_>, _>>()?.into_iter().unzip();
     let run = Arc::new(Run {
         vm,
