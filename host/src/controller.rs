@@ -164,6 +164,13 @@ impl Controller {
         Ok(self.publish(&mut gic))
     }
 
+    /// Drives both lines of a CPU to where they were last driven, whose inputs have been reset: `drive(line, level)`.
+    pub fn again<E>(&self, cpu: usize, mut drive: impl FnMut(Line, bool) -> Result<(), E>) -> Result<(), E> {
+        let driven = self.driven[cpu].lock();
+        drive(Line::Irq, *driven & IRQ != 0)?;
+        drive(Line::Fiq, *driven & FIQ != 0)
+    }
+
     /// Copies the GIC's outputs that moved to `wanted`, while the GIC is locked. Returns whose they are.
     #[inline(always)]
     fn publish(&self, gic: &mut Gic) -> u8 {
@@ -375,6 +382,19 @@ mod tests {
         };
         fresh.settle(cpus, drive).unwrap();
         assert_eq!(calls, [(0, Line::Irq, true)]);
+    }
+
+    #[test]
+    fn a_cpu_whose_inputs_were_reset_gets_them_back() {
+        let mut vcpu = OneVcpu::new();
+        vcpu.exit(Levels::VTIMER, None);
+        let mut calls = Vec::new();
+        let drive = |line, level| {
+            calls.push((line, level));
+            Ok::<(), ()>(())
+        };
+        vcpu.controller.again(0, drive).unwrap();
+        assert_eq!(calls, [(Line::Irq, true), (Line::Fiq, false)]);
     }
 
     #[test]

@@ -89,6 +89,9 @@ fn with_nothing_said_it_demonstrates() {
     let ran = xtask(&["boot"]);
     is_well(&ran, 2);
     assert!(ran.stdout.contains("arch_timer") && ran.stdout.contains("IPI0:"), "{}", ran.all());
+    for due in ["ended the state \"freeze\"", "ended the state \"mem\"", "samples of the cycle counter, "] {
+        assert!(ran.stdout.contains(due), "{due:?} was due\n{}", ran.all());
+    }
 }
 
 #[test]
@@ -123,6 +126,13 @@ fn a_person_at_the_terminal_is_answered_and_leaves_as_they_like() {
     terminal.wait_for("\none two");
     terminal.type_in("interrupts\r");
     terminal.wait_for("arch_timer");
+    terminal.type_in("sleep mem\r");
+    terminal.wait_for("demo: awake again");
+    terminal.type_in("reboot\r");
+    terminal.wait_for("the guest starts again");
+    terminal.wait_for("demo> ");
+    terminal.type_in("echo back again\r");
+    terminal.wait_for("\nback again");
     terminal.type_in("off\r");
     assert_eq!(terminal.end(), Some(0), "{}", terminal.all());
     assert!(!terminal.is_raw(), "the terminal has its settings back");

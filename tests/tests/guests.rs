@@ -125,3 +125,22 @@ fn the_rtcs_alarm_ends_a_wfi_and_is_cleared_by_any_write() {
     passes(&ran, 0, 7);
     assert!(ran.stdout.contains("34 (RTC)                             1"), "{}", ran.all());
 }
+
+#[test]
+#[ignore = "boots an emulated host"]
+fn a_guest_that_resets_itself_starts_again_with_its_ram_as_it_was_unless_it_is_not_to() {
+    /// In RAM, away from the guest.
+    const NOTE: u64 = 0x4030_0000;
+    let mut guest = Guest::new();
+    guest.read(10, NOTE, Width::Word).if_zero(10, |guest| {
+        guest.print("first\n").write(NOTE, 1, Width::Word).reset();
+    });
+    guest.expect_at("the second time", NOTE, Width::Word, 1).off();
+    let ran = boot(&guest, &["--stats"]);
+    passes(&ran, 0, 1);
+    assert_eq!(ran.stdout.matches("first\n").count(), 1, "{}", ran.all());
+    assert!(ran.stderr.contains("the guest starts again") && ran.stdout.contains("1 times"), "{}", ran.all());
+    let ran = boot(&guest, &["--no-reboot"]);
+    assert_eq!(ran.status, Some(1), "{}", ran.all());
+    assert!(ran.stderr.contains("is not started again (--no-reboot)"), "{}", ran.all());
+}

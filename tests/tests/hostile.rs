@@ -17,7 +17,18 @@ fn boot(kernel: &str, instructions: &[u32]) -> Ran {
     let path = folder.path().join("guest.flat");
     std::fs::write(&path, instructions.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<u8>>()).unwrap();
     let path = path.display().to_string();
-    let vtick = ["vtick", "boot", "--strict", "--kernel", "/bin/guest.flat", "--memory", "64M", "--timeout", "10"];
+    let vtick = [
+        "vtick",
+        "boot",
+        "--strict",
+        "--no-reboot",
+        "--kernel",
+        "/bin/guest.flat",
+        "--memory",
+        "64M",
+        "--timeout",
+        "10",
+    ];
     let own = ["run", "--kernel", kernel, "--silence", "300", "--with", &path, "--"];
     xtask(&[&own[..], &vtick[..]].concat())
 }

@@ -8,25 +8,40 @@ use std::time::{Duration, Instant};
 use crate::interrupts::{Row, rows, sum};
 
 const ALARM: &str = "/sys/class/rtc/rtc0/wakealarm";
-const SLEEP: &str = "/sys/power/state";
+const STATES: &str = "/sys/power/state";
+/// What the state "mem" is: "deep" is the firmware's (PSCI SYSTEM_SUSPEND), otherwise it is "freeze" by another name.
+const MEM: &str = "/sys/power/mem_sleep";
 /// Whole seconds until the alarm: the first of them may be over at once.
 const AHEAD: &str = "+2";
 /// How long it may be late.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Sets the alarm, puts the system to sleep where it can (suspend-to-idle), and sees that the alarm's interrupt came.
+/// Sleeps in every way there is, and has the alarm end each.
 pub(crate) fn wakes() -> io::Result<()> {
     if !Path::new(ALARM).exists() {
         println!("demo: this kernel has no real-time clock with an alarm");
         return Ok(());
     }
+    // A file that is not there has no words.
+    let says = |file: &str, word: &str| {
+        fs::read_to_string(file)
+            .is_ok_and(|words| words.split_whitespace().any(|one| one.trim_matches(['[', ']']) == word))
+    };
+    let deep = says(MEM, "deep");
+    for (state, possible) in [("freeze", says(STATES, "freeze")), ("mem", deep)] {
+        if possible {
+            sleep(state)?;
+            println!("demo: the alarm of the real-time clock ended the state {state:?}");
+        }
+    }
+    Ok(())
+}
+
+/// Goes into a state of /sys/power/state until the alarm, and sees that its interrupt came.
+pub(crate) fn sleep(state: &str) -> io::Result<()> {
     let before = taken()?;
     fs::write(ALARM, AHEAD)?;
-    let freezes =
-        fs::read_to_string(SLEEP).is_ok_and(|states| states.split_whitespace().any(|state| state == "freeze"));
-    if freezes {
-        fs::write(SLEEP, "freeze")?;
-    }
+    fs::write(STATES, state)?;
     let start = Instant::now();
     while taken()? == before {
         if start.elapsed() > PATIENCE {
@@ -34,7 +49,6 @@ pub(crate) fn wakes() -> io::Result<()> {
         }
         std::thread::sleep(Duration::from_millis(100));
     }
-    println!("demo: the alarm of the real-time clock {}", if freezes { "ended the system's sleep" } else { "came" });
     Ok(())
 }
 

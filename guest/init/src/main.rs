@@ -3,7 +3,7 @@
 //! It puts timers and inter-processor interrupts to work on every CPU, sleeps until the real-time clock's alarm, counts
 //! and samples cycles, prints the kernel's own count of them before and
 //! behind, and everything that the kernel warned of. Where all is well it says `demo: ok` and switches the machine off;
-//! otherwise it says `demo: failed` with the reason, and restarts the machine.
+//! otherwise it says `demo: failed` with the reason first.
 //!
 //! On the kernel's command line: `demo.rounds=N` says how much of the work there is to be; `demo.interactive` is a prompt
 //! in place of it.
@@ -56,15 +56,16 @@ mod linux {
             eprintln!("vtick-init is the first process of a guest and runs nowhere else");
             std::process::exit(2);
         }
-        let done = run();
-        let next = match &done {
-            Ok(()) => {
+        let next = match run() {
+            Ok(prompt::Next::Restart) => RebootCommand::Restart,
+            Ok(prompt::Next::PowerOff) => {
                 println!("demo: ok");
                 RebootCommand::PowerOff
             }
+            // Whoever watches the console knows that it has failed.
             Err(error) => {
                 println!("demo: failed: {error}");
-                RebootCommand::Restart
+                RebootCommand::PowerOff
             }
         };
         let _unreportable = tcdrain(io::stdout());
@@ -73,7 +74,7 @@ mod linux {
         println!("demo: failed: the machine cannot be left: {failed:?}");
     }
 
-    fn run() -> io::Result<()> {
+    fn run() -> io::Result<prompt::Next> {
         for (kind, place) in MOUNTS {
             match mount(kind, place, kind, MountFlags::empty(), None) {
                 // Built with CONFIG_DEVTMPFS_MOUNT.
@@ -83,6 +84,9 @@ mod linux {
         }
         let options = Options::parse(&fs::read_to_string("/proc/cmdline")?);
         println!("demo: Linux {} is up", rustix::system::uname().release().to_string_lossy());
-        if options.interactive { prompt::run() } else { verdict::reach(options.rounds) }
+        if options.interactive {
+            return prompt::run();
+        }
+        verdict::reach(options.rounds).map(|()| prompt::Next::PowerOff)
     }
 }

@@ -54,6 +54,10 @@ pub(super) struct BootArgs {
     /// no seconds of wall time, which --host-timeout bounds there.
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     timeout: Option<u64>,
+    /// End the run, with exit status 1, when the guest resets itself. Otherwise it starts again, with its RAM as it left it
+    /// but for what is loaded.
+    #[arg(long)]
+    no_reboot: bool,
     /// End the run where the guest accesses an address at which there is nothing. Otherwise such reads are zero, such
     /// writes are ignored, and the first to each address is told.
     #[arg(long)]
@@ -160,6 +164,7 @@ fn setup(args: &BootArgs) -> anyhow::Result<Setup> {
         variables: args.vars.as_ref().map(|path| open("--vars", path, false)).transpose()?,
         disks: args.disk.iter().map(|disk| self::disk(disk)).collect::<Result<_, _>>()?,
         console: args.console,
+        restarts: !args.no_reboot,
         strict: args.strict,
         timeout: args.timeout.map(Duration::from_secs),
         listen: Listen {

@@ -4,7 +4,7 @@ use std::os::fd::AsRawFd;
 
 use kvm_bindings::{
     KVM_EXIT_FAIL_ENTRY, KVM_EXIT_INTERNAL_ERROR, KVM_EXIT_INTR, KVM_EXIT_MMIO, KVM_EXIT_SYSTEM_EVENT,
-    KVM_MP_STATE_STOPPED, RegList, kvm_run, kvm_vcpu_init,
+    KVM_MP_STATE_RUNNABLE, KVM_MP_STATE_STOPPED, KVM_MP_STATE_SUSPENDED, RegList, kvm_mp_state, kvm_run, kvm_vcpu_init,
 };
 use kvm_ioctls::VcpuFd;
 
@@ -19,6 +19,9 @@ const KVM_EXIT_ARM_NISV: u32 = 28;
 const INTERRUPTED: i64 = -(libc::EINTR as i64);
 /// What KVM_RUN returns for an access that it can neither emulate nor describe.
 const NO_SYNDROME: i64 = -(libc::ENOSYS as i64);
+
+/// PSTATE at entry: EL1h, all interrupts masked.
+pub(super) const PSTATE_EL1H_DAIF: u64 = 0x3c5;
 
 /// More registers than a vCPU has.
 const MOST_REGISTERS: usize = 500;
@@ -138,6 +141,30 @@ impl Vcpu {
             self.fd.set_one_reg(*id, bytes).call("KVM_SET_ONE_REG")?;
         }
         Ok(())
+    }
+
+    /// The vCPU is about to run from `entry` with `argument` in x0, the MMU off and all interrupts masked.
+    pub(super) fn enter_at(&self, entry: u64, argument: u64) -> Result<(), Error> {
+        self.set_register(registers::PSTATE, PSTATE_EL1H_DAIF)?;
+        self.set_register(registers::PC, entry)?;
+        self.set_register(registers::X0, argument)
+    }
+
+    /// The next KVM_RUN lasts until an interrupt comes for the vCPU, and says so.
+    pub(super) fn sleep(&self) -> Result<(), Error> {
+        self.set_mp_state(KVM_MP_STATE_SUSPENDED)
+    }
+
+    /// As after a reset, and about to run as [`enter_at`](Vcpu::enter_at) says.
+    pub(super) fn start_again(&self, entry: u64, argument: u64) -> Result<(), Error> {
+        self.init_again()?;
+        // It may be one that was off in the beginning.
+        self.set_mp_state(KVM_MP_STATE_RUNNABLE)?;
+        self.enter_at(entry, argument)
+    }
+
+    fn set_mp_state(&self, mp_state: u32) -> Result<(), Error> {
+        self.fd.set_mp_state(kvm_mp_state { mp_state }).call("KVM_SET_MP_STATE")
     }
 
     /// KVM_ARM_VCPU_INIT as the first time.

@@ -1,12 +1,13 @@
 //! A VM: memory with the guest image in it, vCPUs ready to run, and its KVM_IRQ_LINE.
 
 use std::io::ErrorKind;
+use std::ops::Range;
 use std::os::fd::AsRawFd;
 
 use kvm_bindings::{
     KVM_ARM_VCPU_PMU_V3, KVM_ARM_VCPU_PMU_V3_CTRL, KVM_ARM_VCPU_PMU_V3_INIT, KVM_ARM_VCPU_POWER_OFF,
-    KVM_ARM_VCPU_PSCI_0_2, KVM_CAP_ARM_PMU_V3, KVM_CAP_ARM_USER_IRQ, kvm_device_attr, kvm_userspace_memory_region,
-    kvm_vcpu_init,
+    KVM_ARM_VCPU_PSCI_0_2, KVM_CAP_ARM_PMU_V3, KVM_CAP_ARM_SYSTEM_SUSPEND, KVM_CAP_ARM_USER_IRQ, kvm_device_attr,
+    kvm_enable_cap, kvm_userspace_memory_region, kvm_vcpu_init,
 };
 use kvm_ioctls::{Kvm, VcpuFd, VmFd};
 use vm_memory::{Bytes, GuestAddress, GuestMemoryBackend, GuestMemoryMmap, GuestMemoryRegion};
@@ -14,13 +15,10 @@ use vtick_abi::layout::{RAM_BASE, RAM_SIZE};
 
 use super::ioctl::{KVM_IRQ_LINE, ioctl};
 use super::kick::Kick;
-use super::vcpu::Vcpu;
+use super::vcpu::{PSTATE_EL1H_DAIF, Vcpu};
 use super::{Context, Error, GUEST, registers};
 use crate::image::Image;
 use crate::lines::{Line, irq_line_id};
-
-/// PSTATE at entry: EL1h, all interrupts masked.
-const PSTATE_EL1H_DAIF: u64 = 0x3c5;
 
 /// A VM without an in-kernel irqchip.
 pub(super) struct Vm {
@@ -39,6 +37,16 @@ pub(super) struct Features {
     pub(super) pmu: bool,
     /// Not running until another vCPU turns it on.
     pub(super) off: bool,
+}
+
+/// How the vCPUs of a stock guest begin.
+pub(super) struct Stock {
+    /// Where the first starts.
+    pub(super) entry: u64,
+    /// What it has in x0.
+    pub(super) argument: u64,
+    /// All have a PMU.
+    pub(super) pmu: bool,
 }
 
 /// Opens /dev/kvm.
@@ -76,11 +84,16 @@ impl Vm {
 
     /// A VM with so many bytes of zeroed RAM.
     pub(super) fn with_ram(bytes: u64) -> Result<Vm, Error> {
-        let kvm = open()?;
-        let fd = kvm.create_vm().call("KVM_CREATE_VM")?;
         let memory = GuestMemoryMmap::<()>::from_ranges(&[(GuestAddress(RAM_BASE), bytes as usize)])
             .map_err(std::io::Error::other)
             .call("mapping guest RAM")?;
+        Vm::with_memory(memory)
+    }
+
+    /// A VM with this RAM.
+    pub(super) fn with_memory(memory: GuestMemoryMmap) -> Result<Vm, Error> {
+        let kvm = open()?;
+        let fd = kvm.create_vm().call("KVM_CREATE_VM")?;
         for (slot, region) in memory.iter().enumerate() {
             let region = kvm_userspace_memory_region {
                 slot: slot as u32,
@@ -118,15 +131,13 @@ impl Vm {
         Ok((vcpu, kick))
     }
 
-    /// Creates vCPU `index` of a stock guest: the first about to run from `entry` with `x0`, the others off, for the
-    /// first to turn on (PSCI CPU_ON).
-    pub(super) fn stock_vcpu(&self, index: usize, entry: u64, x0: u64, pmu: bool) -> Result<(Vcpu, Kick), Error> {
+    /// Creates vCPU `index` of a stock guest: the first about to run, the others off, for the first to turn on (PSCI
+    /// CPU_ON).
+    pub(super) fn stock_vcpu(&self, index: usize, stock: &Stock) -> Result<(Vcpu, Kick), Error> {
         let fd = self.fd.create_vcpu(index as u64).call("KVM_CREATE_VCPU")?;
-        let (vcpu, kick) = self.initialise(fd, Features { off: index != 0, pmu })?;
+        let (vcpu, kick) = self.initialise(fd, Features { off: index != 0, pmu: stock.pmu })?;
         if index == 0 {
-            vcpu.set_register(registers::PSTATE, PSTATE_EL1H_DAIF)?;
-            vcpu.set_register(registers::PC, entry)?;
-            vcpu.set_register(registers::X0, x0)?;
+            vcpu.enter_at(stock.entry, stock.argument)?;
         }
         Ok((vcpu, kick))
     }
@@ -158,6 +169,15 @@ impl Vm {
         self.kvm.check_extension_raw(capability.into())
     }
 
+    /// Has KVM offer PSCI SYSTEM_SUSPEND to the guest, if it can.
+    pub(super) fn offer_suspend(&self) -> Result<(), Error> {
+        if self.fd.check_extension_raw(KVM_CAP_ARM_SYSTEM_SUSPEND.into()) <= 0 {
+            return Ok(());
+        }
+        let capability = kvm_enable_cap { cap: KVM_CAP_ARM_SYSTEM_SUSPEND, ..Default::default() };
+        self.fd.enable_cap(&capability).call("KVM_ENABLE_CAP(KVM_CAP_ARM_SYSTEM_SUSPEND)")
+    }
+
     /// Whether vCPUs can have a PMU.
     pub(super) fn has_pmu(&self) -> bool {
         self.fd.check_extension_raw(KVM_CAP_ARM_PMU_V3.into()) > 0
@@ -169,6 +189,18 @@ impl Vm {
             .write_slice(bytes, GuestAddress(address))
             .map_err(std::io::Error::other)
             .call("writing guest memory")
+    }
+
+    /// Zeroes guest memory.
+    pub(super) fn clear(&self, range: Range<u64>) -> Result<(), Error> {
+        const ZEROES: [u8; 64 << 10] = [0; 64 << 10];
+        let mut at = range.start;
+        while at < range.end {
+            let part = (range.end - at).min(ZEROES.len() as u64);
+            self.write(at, &ZEROES[..part as usize])?;
+            at += part;
+        }
+        Ok(())
     }
 
     /// Reads a record from guest memory.

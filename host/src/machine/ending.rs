@@ -115,7 +115,9 @@ impl Display for Ended {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
         match self {
             Ended::PowerOff => write!(f, "the guest powered off"),
-            Ended::Reset => write!(f, "the guest asked for a reset (PSCI SYSTEM_RESET), and is not started again"),
+            Ended::Reset => {
+                write!(f, "the guest asked for a reset (PSCI SYSTEM_RESET), and is not started again (--no-reboot)")
+            }
             Ended::Exited(SKIPPED) => write!(f, "the guest skipped its test (exit code {SKIPPED})"),
             Ended::Exited(code) => write!(f, "the guest ended with exit code {code}"),
             Ended::Said { well: true, line } => write!(f, "the guest said {line:?} (--exit-on)"),

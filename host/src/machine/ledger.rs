@@ -93,6 +93,8 @@ pub struct Account {
     pub vcpus: Vec<Ledger>,
     /// KVM_IRQ_LINE calls of threads that are no vCPU's: what was typed.
     pub other_lines: u64,
+    /// How often the guest was started again.
+    pub restarts: u64,
     /// Accesses to addresses where there is nothing.
     pub nowhere: Nowhere,
     /// Ticks of the counter from the creation of the VM to the first KVM_RUN.
@@ -126,6 +128,10 @@ impl Display for Account {
             writeln!(f, "  to the mark               {:>30}", self.ticks(mark))?;
         }
         writeln!(f, "  to its end                {:>30}", self.ticks(self.to_end))?;
+
+        if self.restarts > 0 {
+            writeln!(f, "  started again             {:>30}", format!("{} times", thousands(self.restarts)))?;
+        }
 
         write!(f, "interrupts acknowledged     ")?;
         (0..self.vcpus.len()).try_for_each(|vcpu| write!(f, "{:>12}", format!("vCPU {vcpu}")))?;

@@ -42,6 +42,8 @@ pub struct Setup {
     pub disks: Vec<Disk>,
     /// Which console is typed on.
     pub console: Console,
+    /// A guest that resets itself is started again.
+    pub restarts: bool,
     /// An access to an address where there is nothing ends the run.
     pub strict: bool,
     /// The longest it may run.
@@ -99,6 +101,8 @@ impl Console {
 pub struct Plan<'a> {
     /// Where the first vCPU starts, with the address of the device tree in x0 and the MMU off.
     pub entry: u64,
+    /// The RAM that the kernel takes, the zeroes around its pieces included.
+    pub takes: Range<u64>,
     /// What is loaded into RAM.
     pub pieces: Vec<Piece<'a>>,
     /// Guest physical address of the device tree.
@@ -172,6 +176,7 @@ impl Setup {
             entry: kernel.entry,
             fdt_copy: (!linux && self.ram().start < kernel.takes.start).then(|| self.ram().start..kernel.takes.start),
             bootargs: self.bootargs.clone().unwrap_or_else(|| self.default_bootargs(linux)),
+            takes: kernel.takes,
             pieces: kernel.pieces,
             fdt: placed.fdt,
             initrd: placed.initrd,
@@ -194,6 +199,7 @@ impl Setup {
         };
         Ok(Plan {
             entry: code.base,
+            takes: 0..0,
             pieces: Vec::new(),
             fdt: self.ram().start,
             linux: true,
@@ -244,6 +250,7 @@ mod tests {
             variables: None,
             disks: Vec::new(),
             console: Console::default(),
+            restarts: true,
             strict: false,
             timeout: None,
             listen: Listen::default(),

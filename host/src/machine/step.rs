@@ -10,6 +10,10 @@ use crate::lines::{Levels, Routing};
 const SHUTDOWN: u32 = 1;
 /// KVM_SYSTEM_EVENT_RESET.
 const RESET: u32 = 2;
+/// KVM_SYSTEM_EVENT_WAKEUP.
+const WAKE: u32 = 4;
+/// KVM_SYSTEM_EVENT_SUSPEND.
+const SUSPEND: u32 = 5;
 
 /// The interrupt controller and the devices.
 pub struct Machine {
@@ -41,6 +45,10 @@ pub enum Flow {
     PowerOff,
     /// The guest wants to start again.
     Reset,
+    /// The guest wants the whole system to sleep (PSCI SYSTEM_SUSPEND).
+    Suspend,
+    /// An interrupt has come for a vCPU that sleeps so.
+    Wake,
     /// The guest accesses an address where this machine has nothing: reads are zero and writes are ignored, unless the
     /// run is to end here.
     Nowhere,
@@ -117,6 +125,8 @@ impl Machine {
                 let flow = match other {
                     Exit::SystemEvent { event: SHUTDOWN } => Flow::PowerOff,
                     Exit::SystemEvent { event: RESET } => Flow::Reset,
+                    Exit::SystemEvent { event: SUSPEND } => Flow::Suspend,
+                    Exit::SystemEvent { event: WAKE } => Flow::Wake,
                     _ => Flow::Broken,
                 };
                 (flow, Moved::default())
@@ -212,6 +222,8 @@ mod tests {
             (Exit::SystemEvent { event: 1 }, Flow::PowerOff),
             (Exit::SystemEvent { event: 2 }, Flow::Reset),
             (Exit::SystemEvent { event: 3 }, Flow::Broken),
+            (Exit::SystemEvent { event: 4 }, Flow::Wake),
+            (Exit::SystemEvent { event: 5 }, Flow::Suspend),
             (Exit::NoSyndrome, Flow::Broken),
             (Exit::InternalError, Flow::Broken),
             (Exit::Failed { errno: 14 }, Flow::Broken),

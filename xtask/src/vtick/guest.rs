@@ -18,6 +18,8 @@ const FREE_TEXT: [&str; 4] = ["--append", "--mark", "--exit-on", "--fail-on"];
 /// A kernel of Debian's archive, and the name that stands for what is brought along.
 const DEBIAN: &str = "debian:";
 const DEMONSTRATION: &str = "demo";
+/// What the demonstration says when it has failed.
+const FAILED: &str = "demo: failed";
 /// A kernel's command line with which little stands between it and the demonstration.
 const QUIET: &str = "console=ttyAMA0 quiet nokaslr";
 
@@ -59,6 +61,7 @@ pub(super) fn with_defaults(arguments: &[String], kernel: &str) -> Vec<String> {
     let debians = value(arguments, "--kernel").is_some_and(|kernel| kernel.starts_with(DEBIAN));
     if is_absent("--initrd") && is_absent("--disk") && (ours || debians) {
         add("--initrd", DEMONSTRATION);
+        add("--fail-on", FAILED);
         for (option, value) in [("--cpus", "2"), ("--append", QUIET)] {
             if is_absent(option) {
                 add(option, value);
@@ -201,16 +204,25 @@ mod tests {
 
     #[test]
     fn what_is_not_said_is_the_demonstration() {
-        assert_eq!(defaults(""), "--kernel debian:6.12 --initrd demo --cpus 2 --append console=ttyAMA0 quiet nokaslr");
+        assert_eq!(
+            defaults(""),
+            "--kernel debian:6.12 --initrd demo --fail-on demo: failed --cpus 2 --append console=ttyAMA0 quiet nokaslr"
+        );
         let quiet = "--append console=ttyAMA0 quiet nokaslr";
-        assert_eq!(defaults("--cpus 4"), format!("--cpus 4 --kernel debian:6.12 --initrd demo {quiet}"));
-        assert_eq!(defaults("--kernel debian:6.1"), format!("--kernel debian:6.1 --initrd demo --cpus 2 {quiet}"));
+        assert_eq!(
+            defaults("--cpus 4"),
+            format!("--cpus 4 --kernel debian:6.12 --initrd demo --fail-on demo: failed {quiet}")
+        );
+        assert_eq!(
+            defaults("--kernel debian:6.1"),
+            format!("--kernel debian:6.1 --initrd demo --fail-on demo: failed --cpus 2 {quiet}")
+        );
         assert_eq!(defaults("--kernel=Image"), "--kernel=Image", "a kernel of one's own may want nothing else");
         assert_eq!(defaults("--firmware x"), "--firmware x");
         assert_eq!(defaults("--kernel debian:6.1 --disk d"), "--kernel debian:6.1 --disk d");
         assert_eq!(
             defaults("--append --kernel"),
-            "--append --kernel --kernel debian:6.12 --initrd demo --cpus 2",
+            "--append --kernel --kernel debian:6.12 --initrd demo --fail-on demo: failed --cpus 2",
             "free text"
         );
     }

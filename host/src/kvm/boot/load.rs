@@ -5,8 +5,19 @@ use crate::kvm::vm::Vm;
 use crate::machine::fdt::{Hardware, device_tree};
 use crate::machine::{Bus, Plan, Setup};
 
-/// Kernel, initrd and device tree, each at its place.
-pub(super) fn load(vm: &Vm, setup: &Setup, plan: &Plan<'_>, pmu: bool, bus: &Bus) -> Result<(), BootError> {
+/// Kernel, initrd and device tree, each at its place; `again`: into RAM that is not fresh.
+pub(super) fn load(
+    vm: &Vm,
+    setup: &Setup,
+    plan: &Plan<'_>,
+    pmu: bool,
+    again: bool,
+    bus: &Bus,
+) -> Result<(), BootError> {
+    // Around its pieces a kernel expects zeroes, and RAM still has what the life before left there.
+    if again {
+        vm.clear(plan.takes.clone())?;
+    }
     for piece in &plan.pieces {
         vm.write(piece.address, &piece.bytes)?;
     }

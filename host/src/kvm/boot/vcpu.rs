@@ -73,6 +73,8 @@ impl Run {
                     self.output.pace(|| shared.kick.must_stop());
                 }
                 (Flow::Resume | Flow::Answer(_) | Flow::Interrupted, _) => {}
+                (Flow::Suspend, _) => self.suspend(cpu, &vcpu)?,
+                (Flow::Wake, _) => self.wake(cpu, &vcpu)?,
                 (Flow::PowerOff, _) => return Ok(Stop::PowerOff),
                 (Flow::Reset, _) => return Ok(Stop::Reset),
                 (Flow::Nowhere, exit) if !self.strict => self.nowhere(cpu, &mut vcpu, exit),
@@ -103,12 +105,12 @@ impl Run {
         if shared.kick.must_stop() {
             return Ok(Some(Stop::Told(at)));
         }
-        shared.look.store(false, Ordering::Relaxed);
         let waited = shared.kick.run_delay().saturating_sub(shared.waited.load(Ordering::Relaxed));
         if at.oversleeps(self.patience.overslept(at.stopped.in_wfi, clock::ticks(waited))) {
             return Ok(Some(Stop::Overslept(at)));
         }
         let again = shared.seen.note(&at, self.patience);
+        shared.look.store(false, Ordering::Relaxed);
         Ok((at.recurses() && again).then_some(Stop::Recursion(at)))
     }
 }

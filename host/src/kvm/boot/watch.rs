@@ -76,10 +76,30 @@ impl Sight {
         self.recursed.swap(at.recurses(), Ordering::Relaxed)
     }
 
-    fn forget(&self) {
+    /// Whether the vCPU was off when its thread last looked, and has not run since.
+    pub(super) fn is_off(&self) -> bool {
+        self.off.load(Ordering::Relaxed)
+    }
+
+    /// Forgets what was seen.
+    pub(super) fn forget(&self) {
         self.quiet_until.store(0, Ordering::Relaxed);
         self.off.store(false, Ordering::Relaxed);
         self.recursed.store(false, Ordering::Relaxed);
+    }
+}
+
+/// Whether this process was told to end by a signal.
+pub(super) struct Told(Arc<AtomicBool>);
+
+impl Told {
+    /// Listens from here on.
+    pub(super) fn listen() -> Result<Told, Error> {
+        let told = Arc::new(AtomicBool::new(false));
+        for signal in [SIGHUP, SIGINT, SIGQUIT, SIGTERM] {
+            signal_hook::flag::register(signal, Arc::clone(&told)).call("sigaction")?;
+        }
+        Ok(Told(told))
     }
 }
 
@@ -90,15 +110,12 @@ type Watched = (Ended, Vec<Brought>);
 pub(super) fn watch(
     run: &Run,
     timeout: Option<Duration>,
+    told: &Told,
     messages: &Receiver<Message>,
     threads: &[JoinHandle<()>],
 ) -> Result<Watched, Error> {
-    let told = Arc::new(AtomicBool::new(false));
-    for signal in [SIGHUP, SIGINT, SIGQUIT, SIGTERM] {
-        signal_hook::flag::register(signal, Arc::clone(&told)).call("sigaction")?;
-    }
     let mut brought: Vec<Option<Brought>> = threads.iter().map(|_| None).collect();
-    let mut ended = wait(run, timeout, messages, &told, &mut brought)?;
+    let mut ended = wait(run, timeout, messages, &told.0, &mut brought)?;
     let mut stops = 0;
     while let Some(stuck) = brought.iter().position(Option::is_none) {
         if stops == STOPS {
@@ -164,7 +181,7 @@ fn wait(
             return Ok(Ended::TimedOut(Vec::new()));
         }
         look_after(run, &mut returns);
-        let all_off = run.vcpus.iter().all(|vcpu| vcpu.seen.off.load(Ordering::Relaxed));
+        let all_off = run.vcpus.iter().all(|vcpu| vcpu.seen.is_off());
         match (all_off, suspected) {
             (true, 0) => {
                 run.vcpus.iter().for_each(|vcpu| vcpu.seen.forget());

@@ -13,7 +13,7 @@ mod cfi;
 use std::fs::File;
 use std::sync::Arc;
 
-use vm_memory::{Bytes, FileOffset, GuestAddress, GuestMemoryMmap};
+use vm_memory::{Bytes, FileOffset, GuestAddress, GuestMemoryBackend, GuestMemoryMmap, GuestMemoryRegion};
 
 use super::Device;
 use super::map::Window;
@@ -127,6 +127,15 @@ impl Flash {
         Flash::new(window, size, Some(FileOffset::from_arc(file, 0)))
     }
 
+    /// A bank after a reset, with the memory of one there was before.
+    ///
+    /// # Panics
+    /// If that memory is not one region.
+    pub fn again(window: Window, memory: GuestMemoryMmap) -> Flash {
+        let size = memory.iter().map(GuestMemoryRegion::len).next().expect("a bank's memory is one region");
+        Flash::over(window, size, memory)
+    }
+
     fn new(window: Window, size: u64, file: Option<FileOffset>) -> Result<Flash, FlashError> {
         if !size.is_power_of_two() || !(BLOCK..=window.size).contains(&size) {
             return Err(FlashError::Size { bytes: size, most: window.size });
@@ -134,7 +143,11 @@ impl Flash {
         let range = (GuestAddress(window.base), size as usize, file);
         let memory = GuestMemoryMmap::from_ranges_with_files([range])
             .map_err(|error| FlashError::Memory(std::io::Error::other(error)))?;
-        Ok(Flash {
+        Ok(Flash::over(window, size, memory))
+    }
+
+    fn over(window: Window, size: u64, memory: GuestMemoryMmap) -> Flash {
+        Flash {
             memory,
             base: window.base,
             size,
@@ -145,7 +158,7 @@ impl Flash {
             buffer: [0xff; BUFFER],
             buffer_at: None,
             map: Box::new(|_| ()),
-        })
+        }
     }
 
     /// The contents, one region at the bank's guest physical address.
