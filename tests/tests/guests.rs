@@ -144,3 +144,16 @@ fn a_guest_that_resets_itself_starts_again_with_its_ram_as_it_was_unless_it_is_n
     assert_eq!(ran.status, Some(1), "{}", ran.all());
     assert!(ran.stderr.contains("is not started again (--no-reboot)"), "{}", ran.all());
 }
+
+#[test]
+#[ignore = "boots emulated hosts, and fetches a kernel"]
+fn a_32_bit_kernel_boots_on_a_cpu_that_has_aarch32_and_is_refused_in_a_line_on_another() {
+    let guest = ["boot", "--kernel", "debian:armmp", "--cpus", "2", "--stats", "--exit-on", "Unable to mount root fs"];
+    let ran = xtask(&[&guest[..], &["--cpu", "cortex-a57"]].concat());
+    assert_eq!(ran.status, Some(0), "{}", ran.all());
+    for due in ["Booting Linux on physical CPU", "SMP: Total of 2 processors activated", "27 (virtual timer)"] {
+        assert!(ran.stdout.contains(due), "{due:?} was due\n{}", ran.all());
+    }
+    let ran = xtask(&guest);
+    assert!(ran.error_line().contains("no AArch32 at EL1"), "{}", ran.all());
+}

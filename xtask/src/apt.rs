@@ -74,6 +74,11 @@ impl Apt {
         Self::open(cache, "kernels", &sources, &["arm64"])
     }
 
+    /// An apt with the suites that the machine is configured for, for armhf.
+    pub(crate) fn of_armhf(cache: &Cache) -> Result<Self> {
+        Self::open(cache, "armhf", &configured_sources(cache)?, &["armhf"])
+    }
+
     fn open(cache: &Cache, name: &str, sources: &[Source], architectures: &[&str]) -> Result<Self> {
         let lock = cache.lock(&format!("apt/{name}"))?;
         let folder = cache.path(&format!("apt/{name}"));

@@ -5,6 +5,7 @@
 //! and what it answers, passes through.
 
 mod apt;
+mod armhf;
 mod artifacts;
 mod cache;
 mod cli;

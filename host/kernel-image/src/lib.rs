@@ -95,12 +95,22 @@ fn gunzip(bytes: &[u8]) -> Result<Vec<u8>, String> {
     Ok(whole)
 }
 
+/// Whether a file is a 32-bit Arm zImage (Linux, arch/arm/boot/compressed/head.S).
+pub fn is_zimage(file: &[u8]) -> bool {
+    file.get(0x24..0x28) == Some(&ZIMAGE)
+}
+
+const ZIMAGE: [u8; 4] = 0x016f_2818_u32.to_le_bytes();
+
 const NO_MAGIC: &str = "the magic number at offset 0x38 is not there";
 
 /// What a file is that is no Image, as far as its first bytes tell.
 pub fn kind(file: &[u8]) -> Option<&'static str> {
     if file.get(0x202..0x206) == Some(b"HdrS") {
         return Some("it is an x86 kernel (bzImage)");
+    }
+    if is_zimage(file) {
+        return Some("it is a 32-bit Arm kernel (zImage)");
     }
     const KINDS: &[(&[u8], &str)] = &[
         (b"\x7fELF", "it is an ELF file; arch/arm64/boot/Image of the same build is what is needed"),
@@ -181,6 +191,13 @@ mod tests {
         assert_eq!(Header::parse(&file[..59]), None);
         file[0x38] = 0;
         assert_eq!(Header::parse(&file), None);
+    }
+
+    #[test]
+    fn a_32_bit_arm_kernel_is_called_that() {
+        let mut file = vec![0; 0x2000];
+        file[0x24..0x28].copy_from_slice(&[0x18, 0x28, 0x6f, 0x01]);
+        assert_eq!(plain(file), Err("is no arm64 kernel Image: it is a 32-bit Arm kernel (zImage)".into()));
     }
 
     #[test]

@@ -3,8 +3,9 @@
 use std::os::fd::AsRawFd;
 
 use kvm_bindings::{
-    KVM_EXIT_FAIL_ENTRY, KVM_EXIT_INTERNAL_ERROR, KVM_EXIT_INTR, KVM_EXIT_MMIO, KVM_EXIT_SYSTEM_EVENT,
-    KVM_MP_STATE_RUNNABLE, KVM_MP_STATE_STOPPED, KVM_MP_STATE_SUSPENDED, RegList, kvm_mp_state, kvm_run, kvm_vcpu_init,
+    KVM_ARM_VCPU_EL1_32BIT, KVM_EXIT_FAIL_ENTRY, KVM_EXIT_INTERNAL_ERROR, KVM_EXIT_INTR, KVM_EXIT_MMIO,
+    KVM_EXIT_SYSTEM_EVENT, KVM_MP_STATE_RUNNABLE, KVM_MP_STATE_STOPPED, KVM_MP_STATE_SUSPENDED, RegList, kvm_mp_state,
+    kvm_run, kvm_vcpu_init,
 };
 use kvm_ioctls::VcpuFd;
 
@@ -22,6 +23,10 @@ const NO_SYNDROME: i64 = -(libc::ENOSYS as i64);
 
 /// PSTATE at entry: EL1h, all interrupts masked.
 pub(super) const PSTATE_EL1H_DAIF: u64 = 0x3c5;
+
+/// The same in AArch32 state: Supervisor mode; and with the bit of T32 code (Arm ARM DDI 0487, G8: CPSR).
+const PSTATE_SVC_AIF: u64 = 0x1d3;
+const PSTATE_T32: u64 = 1 << 5;
 
 /// More registers than a vCPU has.
 const MOST_REGISTERS: usize = 500;
@@ -143,11 +148,18 @@ impl Vcpu {
         Ok(())
     }
 
-    /// The vCPU is about to run from `entry` with `argument` in x0, the MMU off and all interrupts masked.
-    pub(super) fn enter_at(&self, entry: u64, argument: u64) -> Result<(), Error> {
-        self.set_register(registers::PSTATE, PSTATE_EL1H_DAIF)?;
-        self.set_register(registers::PC, entry)?;
-        self.set_register(registers::X0, argument)
+    /// The vCPU is about to run from `entry` with `arguments` in x0 and so on, the MMU off and all interrupts masked.
+    pub(super) fn enter_at(&self, entry: u64, arguments: &[u64]) -> Result<(), Error> {
+        let aarch32 = self.init.features[0] >> KVM_ARM_VCPU_EL1_32BIT & 1 != 0;
+        // An odd address is one of T32 code.
+        let (pstate, pc) = match (aarch32, entry & 1) {
+            (false, _) => (PSTATE_EL1H_DAIF, entry),
+            (true, 0) => (PSTATE_SVC_AIF, entry),
+            (true, _) => (PSTATE_SVC_AIF | PSTATE_T32, entry - 1),
+        };
+        self.set_register(registers::PSTATE, pstate)?;
+        self.set_register(registers::PC, pc)?;
+        arguments.iter().zip(0..).try_for_each(|(&value, index)| self.set_register(registers::x(index), value))
     }
 
     /// The next KVM_RUN lasts until an interrupt comes for the vCPU, and says so.
@@ -160,7 +172,7 @@ impl Vcpu {
         self.init_again()?;
         // It may be one that was off in the beginning.
         self.set_mp_state(KVM_MP_STATE_RUNNABLE)?;
-        self.enter_at(entry, argument)
+        self.enter_at(entry, &[argument])
     }
 
     fn set_mp_state(&self, mp_state: u32) -> Result<(), Error> {

@@ -5,9 +5,10 @@ use std::ops::Range;
 use std::os::fd::AsRawFd;
 
 use kvm_bindings::{
-    KVM_ARM_VCPU_PMU_V3, KVM_ARM_VCPU_PMU_V3_CTRL, KVM_ARM_VCPU_PMU_V3_INIT, KVM_ARM_VCPU_POWER_OFF,
-    KVM_ARM_VCPU_PSCI_0_2, KVM_CAP_ARM_PMU_V3, KVM_CAP_ARM_SYSTEM_SUSPEND, KVM_CAP_ARM_USER_IRQ, kvm_device_attr,
-    kvm_enable_cap, kvm_userspace_memory_region, kvm_vcpu_init,
+    KVM_ARM_VCPU_EL1_32BIT, KVM_ARM_VCPU_PMU_V3, KVM_ARM_VCPU_PMU_V3_CTRL, KVM_ARM_VCPU_PMU_V3_INIT,
+    KVM_ARM_VCPU_POWER_OFF, KVM_ARM_VCPU_PSCI_0_2, KVM_CAP_ARM_EL1_32BIT, KVM_CAP_ARM_PMU_V3,
+    KVM_CAP_ARM_SYSTEM_SUSPEND, KVM_CAP_ARM_USER_IRQ, kvm_device_attr, kvm_enable_cap, kvm_userspace_memory_region,
+    kvm_vcpu_init,
 };
 use kvm_ioctls::{Kvm, VcpuFd, VmFd};
 use vm_memory::{Bytes, GuestAddress, GuestMemoryBackend, GuestMemoryMmap, GuestMemoryRegion};
@@ -35,6 +36,8 @@ pub(super) struct Vm {
 pub(super) struct Features {
     /// A PMU.
     pub(super) pmu: bool,
+    /// In AArch32 state at EL1.
+    pub(super) aarch32: bool,
     /// Not running until another vCPU turns it on.
     pub(super) off: bool,
 }
@@ -43,8 +46,10 @@ pub(super) struct Features {
 pub(super) struct Stock {
     /// Where the first starts.
     pub(super) entry: u64,
-    /// What it has in x0.
-    pub(super) argument: u64,
+    /// Guest physical address of the device tree, of which it is told in x0 or, in AArch32 state, in r2.
+    pub(super) fdt: u64,
+    /// All are in AArch32 state at EL1.
+    pub(super) aarch32: bool,
     /// All have a PMU.
     pub(super) pmu: bool,
 }
@@ -135,9 +140,11 @@ impl Vm {
     /// CPU_ON).
     pub(super) fn stock_vcpu(&self, index: usize, stock: &Stock) -> Result<(Vcpu, Kick), Error> {
         let fd = self.fd.create_vcpu(index as u64).call("KVM_CREATE_VCPU")?;
-        let (vcpu, kick) = self.initialise(fd, Features { off: index != 0, pmu: stock.pmu })?;
+        let (vcpu, kick) = self.initialise(fd, Features { off: index != 0, pmu: stock.pmu, aarch32: stock.aarch32 })?;
         if index == 0 {
-            vcpu.enter_at(stock.entry, stock.argument)?;
+            // Linux, Documentation/arch/arm/booting.rst: no machine type but the device tree's.
+            let arguments = if stock.aarch32 { &[0, u32::MAX.into(), stock.fdt][..] } else { &[stock.fdt] };
+            vcpu.enter_at(stock.entry, arguments)?;
         }
         Ok((vcpu, kick))
     }
@@ -148,6 +155,7 @@ impl Vm {
         self.fd.get_preferred_target(&mut init).call("KVM_ARM_PREFERRED_TARGET")?;
         init.features[0] |= 1 << KVM_ARM_VCPU_PSCI_0_2;
         init.features[0] |= u32::from(features.pmu) << KVM_ARM_VCPU_PMU_V3;
+        init.features[0] |= u32::from(features.aarch32) << KVM_ARM_VCPU_EL1_32BIT;
         init.features[0] |= u32::from(features.off) << KVM_ARM_VCPU_POWER_OFF;
         fd.vcpu_init(&init).call("KVM_ARM_VCPU_INIT")?;
         if features.pmu {
@@ -176,6 +184,11 @@ impl Vm {
         }
         let capability = kvm_enable_cap { cap: KVM_CAP_ARM_SYSTEM_SUSPEND, ..Default::default() };
         self.fd.enable_cap(&capability).call("KVM_ENABLE_CAP(KVM_CAP_ARM_SYSTEM_SUSPEND)")
+    }
+
+    /// Whether vCPUs can be in AArch32 state at EL1.
+    pub(super) fn has_aarch32(&self) -> bool {
+        self.fd.check_extension_raw(KVM_CAP_ARM_EL1_32BIT.into()) > 0
     }
 
     /// Whether vCPUs can have a PMU.

@@ -109,6 +109,8 @@ pub struct Plan<'a> {
     pub fdt: u64,
     /// The guest is a Linux, or firmware which may boot one.
     pub linux: bool,
+    /// It starts in AArch32 state.
+    pub aarch32: bool,
     /// RAM in front of a guest that is no Linux: a copy of the device tree goes to its start, if it fits.
     pub fdt_copy: Option<Range<u64>>,
     /// What the guest is told on its command line.
@@ -170,9 +172,10 @@ impl Setup {
             PayloadError::Initrd { .. } => SetupError::Initrd(error),
             other => SetupError::Kernel(other),
         })?;
-        let linux = kernel.kind == Kind::Linux;
+        let linux = kernel.kind.is_linux();
         Ok(Plan {
             linux,
+            aarch32: kernel.kind == Kind::ZImage,
             entry: kernel.entry,
             fdt_copy: (!linux && self.ram().start < kernel.takes.start).then(|| self.ram().start..kernel.takes.start),
             bootargs: self.bootargs.clone().unwrap_or_else(|| self.default_bootargs(linux)),
@@ -203,6 +206,7 @@ impl Setup {
             pieces: Vec::new(),
             fdt: self.ram().start,
             linux: true,
+            aarch32: false,
             fdt_copy: None,
             bootargs: self.firmware_bootargs(),
             initrd: None,

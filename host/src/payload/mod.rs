@@ -2,6 +2,7 @@
 //!
 //! Tag `[booting]`: Linux, Documentation/arch/arm64/booting.rst.
 
+mod arm;
 mod elf;
 mod place;
 
@@ -33,6 +34,8 @@ pub struct Piece<'a> {
 pub enum Kind {
     /// An arm64 Linux Image.
     Linux,
+    /// A 32-bit Arm Linux zImage.
+    ZImage,
     /// An ELF file.
     Elf,
     /// A flat binary: anything that is not known to be something else.
@@ -43,6 +46,7 @@ impl std::fmt::Display for Kind {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Kind::Linux => "arm64 Linux Image",
+            Kind::ZImage => "32-bit Arm Linux zImage",
             Kind::Elf => "ELF file",
             Kind::Flat => "flat binary",
         })
@@ -91,6 +95,13 @@ pub enum PayloadError {
     DeviceTree,
 }
 
+impl Kind {
+    /// Whether it is a Linux.
+    pub fn is_linux(self) -> bool {
+        matches!(self, Kind::Linux | Kind::ZImage)
+    }
+}
+
 impl<'a> Kernel<'a> {
     /// Recognises what is in `file`, a gzip file and an EFI zboot image unpacked, and finds its place in `ram`, which
     /// starts at a multiple of 2 MiB.
@@ -101,6 +112,8 @@ impl<'a> Kernel<'a> {
         };
         let kernel = if let Some(header) = Header::parse(&bytes) {
             linux(header, bytes, ram.start)?
+        } else if vtick_kernel_image::is_zimage(&bytes) {
+            arm::zimage(bytes, ram.start)?
         } else if bytes.starts_with(b"\x7fELF") {
             elf::parse(&bytes)?
         } else if let Some(what) = vtick_kernel_image::kind(&bytes) {

@@ -7,7 +7,7 @@ use super::{ALIGNMENT, Kernel, Kind, PayloadError};
 /// Room for the device tree: `[booting]` has it lie within 2 MiB.
 const FDT_ROOM: u64 = ALIGNMENT;
 /// How far into RAM the device tree of anything but a Linux Image goes, as in QEMU: the file does not say how much
-/// memory behind it the program takes for its own.
+/// memory behind it the program takes for its own, a zImage's no more than others.
 const KEEP_CLEAR: u64 = 128 << 20;
 
 /// Where things that the kernel is told of are.
@@ -24,7 +24,9 @@ impl Kernel<'_> {
     pub fn place(&self, ram: Range<u64>, initrd: Option<u64>) -> Result<Placed, PayloadError> {
         let clear = match self.kind {
             Kind::Linux => self.takes.end,
-            Kind::Elf | Kind::Flat => self.takes.end.max(ram.start + (ram.end - ram.start).min(2 * KEEP_CLEAR) / 2),
+            Kind::ZImage | Kind::Elf | Kind::Flat => {
+                self.takes.end.max(ram.start + (ram.end - ram.start).min(2 * KEEP_CLEAR) / 2)
+            }
         };
         let fdt = clear.next_multiple_of(ALIGNMENT);
         let behind = fdt + FDT_ROOM;

@@ -15,7 +15,7 @@ use crate::cache::Cache;
 use crate::cli::Options;
 use crate::initramfs::Initramfs;
 use crate::toolchain::Toolchain;
-use crate::{artifacts, firmware, kernel, native, terminal};
+use crate::{armhf, artifacts, firmware, kernel, native, terminal};
 
 /// Megabytes of memory of a guest of which nothing else is said.
 const GUEST_MEMORY: u32 = 512;
@@ -75,6 +75,7 @@ fn fetch(
     value: &str,
 ) -> Result<Option<PathBuf>> {
     Ok(match (option, value) {
+        ("--kernel", armhf::NAME) => Some(armhf::from_debian(cache, options.refresh)?),
         ("--kernel", value) if value.starts_with("debian:") => {
             Some(kernel::obtain(cache, value, options.refresh)?.image)
         }

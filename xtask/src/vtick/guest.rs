@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
+use crate::armhf;
 use crate::emulated::Files;
 
 /// Options whose file the guest reads, whose it leaves behind, and whose it does both with.
@@ -58,7 +59,9 @@ pub(super) fn with_defaults(arguments: &[String], kernel: &str) -> Vec<String> {
     if ours {
         add("--kernel", kernel);
     }
-    let debians = value(arguments, "--kernel").is_some_and(|kernel| kernel.starts_with(DEBIAN));
+    // Our first process is an arm64 program.
+    let debians =
+        value(arguments, "--kernel").is_some_and(|kernel| kernel.starts_with(DEBIAN) && kernel != armhf::NAME);
     if is_absent("--initrd") && is_absent("--disk") && (ours || debians) {
         add("--initrd", DEMONSTRATION);
         add("--fail-on", FAILED);
@@ -219,6 +222,7 @@ mod tests {
         );
         assert_eq!(defaults("--kernel=Image"), "--kernel=Image", "a kernel of one's own may want nothing else");
         assert_eq!(defaults("--firmware x"), "--firmware x");
+        assert_eq!(defaults("--kernel debian:armmp"), "--kernel debian:armmp", "no arm64 program runs there");
         assert_eq!(defaults("--kernel debian:6.1 --disk d"), "--kernel debian:6.1 --disk d");
         assert_eq!(
             defaults("--append --kernel"),

@@ -114,7 +114,10 @@ impl Session<'_> {
         load::load(&vm, setup, &plan, pmu, again, &bus)?;
         crate::machine::fill(&mut bus);
         vm.offer_suspend()?;
-        let stock = Stock { entry: plan.entry, argument: plan.fdt, pmu };
+        if plan.aarch32 && !vm.has_aarch32() {
+            return Err(BootError::NoAarch32);
+        }
+        let stock = Stock { entry: plan.entry, fdt: plan.fdt, aarch32: plan.aarch32, pmu };
         let vcpus = (0..setup.cpus).map(|index| vm.stock_vcpu(index, &stock));
         let (vcpus, kicks): (Vec<Vcpu>, Vec<Kick>) = vcpus.collect::<Result<Vec<_>, _>>()?.into_iter().unzip();
         let run = Arc::new(Run {

@@ -32,6 +32,12 @@ pub enum BootError {
     /// It was to have a PMU.
     #[error("--pmu on: this host's KVM has no PMU for guests (KVM_CAP_ARM_PMU_V3); --pmu auto does without")]
     NoPmu,
+    /// It is a 32-bit kernel.
+    #[error(
+        "--kernel is a 32-bit Arm kernel, and this host's CPU gives guests no AArch32 at EL1 (KVM_CAP_ARM_EL1_32BIT); an \
+         emulated host with --cpu cortex-a57 does"
+    )]
+    NoAarch32,
     /// Its device tree cannot be written.
     #[error("the device tree: {0}")]
     DeviceTree(#[from] vm_fdt::Error),
