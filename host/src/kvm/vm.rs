@@ -206,7 +206,7 @@ impl Vm {
 
     /// Zeroes guest memory.
     pub(super) fn clear(&self, range: Range<u64>) -> Result<(), Error> {
-        const ZEROES: [u8; 64 << 10] = [0; 64 << 10];
+        static ZEROES: [u8; 64 << 10] = [0; 64 << 10];
         let mut at = range.start;
         while at < range.end {
             let part = (range.end - at).min(ZEROES.len() as u64);

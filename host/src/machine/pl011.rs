@@ -111,7 +111,7 @@ impl<S: FnMut(u8)> Pl011<S> {
     /// A bit takes 16 times the divisor, which has six bits behind the point `[PL011/3.3.5, 3.3.6]`.
     fn set_rate(&mut self) {
         let divisor = u64::from(self.ibrd) << 6 | u64::from(self.fbrd);
-        let periods = if self.ibrd == 0 { USUAL_BIT } else { 16 * divisor >> 6 };
+        let periods = if self.ibrd == 0 { USUAL_BIT } else { (16 * divisor) >> 6 };
         self.bit = (periods * self.clock.frequency() / u64::from(UARTCLK)).max(1);
     }
 

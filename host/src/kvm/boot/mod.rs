@@ -18,7 +18,7 @@ use crate::console::{Output, Raw};
 use crate::machine::{Account, Books, Booted, Ended, Heard, Listen, Nowhere, Setup, SetupError};
 use crate::report::Unit;
 use crate::trace::{Source, Tape, Trace};
-use life::{Brought, Kept, Message, Run, Shared};
+use life::{Brought, Kept, Message, Run};
 
 /// Why a guest could not be booted.
 #[derive(Debug, thiserror::Error)]

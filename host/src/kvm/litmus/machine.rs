@@ -100,7 +100,7 @@ pub(super) fn prepare(
     let mut kicks = Vec::new();
     for index in 0..program.setup.vcpus {
         let place = created.iter().position(|(id, _)| *id == program.setup.kvm_id(index)).expect("it was created");
-        let features = Features { pmu: program.setup.pmu, off: program.setup.off >> index & 1 != 0 };
+        let features = Features { pmu: program.setup.pmu, off: program.setup.off >> index & 1 != 0, aarch32: false };
         let (vcpu, kick) = vm.prepare(created.swap_remove(place).1, index, features)?;
         vcpus.push((vcpu, Levels::NONE));
         kicks.push(kick);
