@@ -15,5 +15,6 @@ pub mod latency;
 pub mod lines;
 pub mod machine;
 pub mod payload;
+mod register_id;
 pub mod report;
 pub mod trace;

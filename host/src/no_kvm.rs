@@ -24,7 +24,22 @@ impl Kvm {
     }
 
     /// See `kvm`.
+    pub fn capability(&self) -> Result<i32, Error> {
+        match *self {}
+    }
+
+    /// See `kvm`.
+    pub fn require_the_mode(&self) -> Result<(), Error> {
+        match *self {}
+    }
+
+    /// See `kvm`.
     pub fn describe(&self) -> Host {
+        match *self {}
+    }
+
+    /// See `kvm`.
+    pub fn pin_vcpus(&self, _: Vec<usize>) -> Result<(), Error> {
         match *self {}
     }
 

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::qemu::{Gic, Machine, Mode};
+use crate::qemu::{Clock, Gic, Machine, Mode};
 
 pub(crate) const USAGE: &str = "\
 Usage: cargo xtask COMMAND [OPTIONS] [ARGUMENTS FOR VTICK]
@@ -33,6 +33,9 @@ Options of test, bench and run:
   --mode MODE        vhe, nvhe or protected: how the emulated host uses virtualisation [the kernel's choice]
   --host-gic GIC     2, 3 or none: the emulated host's interrupt controller; none can't be virtualised [3]
   --host-cpus N      CPUs of the emulated host [1]
+  --host-append P    parameters for the command line of the emulated host's kernel (isolcpus=1 nohz_full=1 ...)
+  --clock CLOCK      instructions or real: what the emulated host's clock counts. Real is what other emulated arm64
+                     machines have: figures are times then, and no run is like another [instructions]
   --cpu MODEL        CPU model of the emulated host [neoverse-n1]
   --memory MEGABYTES memory of the emulated host [1024]
   --timeout SECONDS  the longest a run may take [600]
@@ -144,6 +147,8 @@ impl Options {
                 "--mode" => options.machine.mode = Some(choice(name, &value()?, &MODES)?),
                 "--host-gic" => options.machine.gic = choice(name, &value()?, &GICS)?,
                 "--host-cpus" => options.machine.cpus = number(name, &value()?, 1..=64)?,
+                "--host-append" => options.machine.append = Some(parameters(name, value()?)?),
+                "--clock" => options.machine.clock = choice(name, &value()?, &CLOCKS)?,
                 "--cpu" => options.machine.cpu = value()?,
                 "--memory" => options.machine.memory = number(name, &value()?, 128..=1 << 20)?,
                 "--timeout" => {
@@ -194,6 +199,18 @@ fn own<'a>(command: &str, name: &'a str) -> &'a str {
 const HOSTS: [(&str, Host); 3] = [("auto", Host::Auto), ("native", Host::Native), ("emulated", Host::Emulated)];
 const MODES: [(&str, Mode); 3] = [("vhe", Mode::Vhe), ("nvhe", Mode::Nvhe), ("protected", Mode::Protected)];
 const GICS: [(&str, Gic); 3] = [("2", Gic::V2), ("3", Gic::V3), ("none", Gic::NotVirtual)];
+
+const CLOCKS: [(&str, Clock); 2] = [("instructions", Clock::Instructions), ("real", Clock::Real)];
+
+/// Parameters that can stand on a kernel's command line (arm64: COMMAND_LINE_SIZE is 2048, and it has ours, too).
+fn parameters(name: &str, value: String) -> Result<String, String> {
+    const LONGEST: usize = 1500;
+    match value {
+        long if long.len() > LONGEST => Err(format!("{name}: {} bytes; a kernel takes {LONGEST}", long.len())),
+        odd if odd.chars().any(char::is_control) => Err(format!("{name}: a kernel's command line is one line of text")),
+        value => Ok(value),
+    }
+}
 
 /// A name that can be a file's.
 fn saved_name(name: String) -> Result<String, String> {
@@ -253,6 +270,7 @@ mod tests {
         for (line, expected) in [
             ("--host here", "--host here: one of auto, native, emulated is possible"),
             ("--host-gic 4", "--host-gic 4: one of 2, 3, none is possible"),
+            ("--clock sun", "--clock sun: one of instructions, real is possible"),
             ("--host-cpus 0", "--host-cpus 0: a number from 1 to 64 is needed"),
             ("--kernel", "--kernel needs a value"),
             ("--output=", "--output needs a value"),
@@ -267,9 +285,16 @@ mod tests {
         for line in ["", "-v", "--output x.json", "--timeout 9", "--host auto"] {
             assert!(!parse(line).unwrap().select(), "{line}");
         }
-        for line in
-            ["--kernel debian:6.1", "--host emulated", "--mode nvhe", "--host-gic none", "--cpu cortex-a57", "a-check"]
-        {
+        for line in [
+            "--clock real",
+            "--host-append quiet",
+            "--kernel debian:6.1",
+            "--host emulated",
+            "--mode nvhe",
+            "--host-gic none",
+            "--cpu cortex-a57",
+            "a-check",
+        ] {
             assert!(parse(line).unwrap().select(), "{line}");
         }
     }

@@ -23,6 +23,15 @@ pub(crate) enum Mode {
     Protected,
 }
 
+/// What the emulated host's clock counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Clock {
+    /// Instructions: the same run every time.
+    Instructions,
+    /// Real time, with a thread of QEMU's for each CPU: what everybody else calls an emulated arm64 machine.
+    Real,
+}
+
 /// The interrupt controller of the emulated host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Gic {
@@ -47,13 +56,26 @@ pub(crate) struct Machine {
     pub(crate) mode: Option<Mode>,
     /// The interrupt controller.
     pub(crate) gic: Gic,
+    /// What its clock counts.
+    pub(crate) clock: Clock,
+    /// What its kernel's command line has besides.
+    pub(crate) append: Option<String>,
     /// Whether idle time passes as it does for a person, or is skipped.
     pub(crate) waits: bool,
 }
 
 impl Default for Machine {
     fn default() -> Self {
-        Self { cpu: "neoverse-n1".to_owned(), cpus: 1, memory: 1024, mode: None, gic: Gic::V3, waits: false }
+        Self {
+            cpu: "neoverse-n1".to_owned(),
+            cpus: 1,
+            memory: 1024,
+            mode: None,
+            gic: Gic::V3,
+            clock: Clock::Instructions,
+            append: None,
+            waits: false,
+        }
     }
 }
 
@@ -79,15 +101,18 @@ impl Machine {
         Some(folder.join("qmp")).filter(|path| path.to_str().is_some_and(|path| path.len() < 108))
     }
 
-    /// Everything that makes a run repeatable: one instruction is one nanosecond, idle time is skipped, clock and random
+    /// Everything that makes a run repeatable, unless its clock is to be real: one instruction is one nanosecond, idle time is skipped, clock and random
     /// seed are fixed, and the counter ticks once per instruction.
     fn arguments(&self) -> Command {
         let mut qemu = Command::new(QEMU);
         qemu.args(["-machine", &self.machine()]);
         qemu.args(["-cpu", &format!("{},cntfrq=1000000000", self.cpu)]);
         qemu.args(["-smp", &self.cpus.to_string(), "-m", &self.memory.to_string(), "-seed", "1"]);
-        let sleep = if self.waits { "on" } else { "off" };
-        qemu.args(["-icount", &format!("shift=0,sleep={sleep}"), "-rtc", "base=2020-01-01,clock=vm"]);
+        if self.clock == Clock::Instructions {
+            let sleep = if self.waits { "on" } else { "off" };
+            qemu.args(["-icount", &format!("shift=0,sleep={sleep}")]);
+        }
+        qemu.args(["-rtc", "base=2020-01-01,clock=vm"]);
         // No network card: its option ROM is in a package of its own.
         qemu.args([
             "-nodefaults",
@@ -118,6 +143,8 @@ impl Machine {
             Some(Mode::Nvhe) => line.push_str(" kvm-arm.mode=nvhe"),
             Some(Mode::Protected) => line.push_str(" kvm-arm.mode=protected"),
         }
+        // Last: of two that contradict each other the kernel takes the last.
+        self.append.iter().for_each(|more| line.push_str(&format!(" {more}")));
         line
     }
 
@@ -175,15 +202,25 @@ mod tests {
             memory: 512,
             mode: Some(Mode::Protected),
             gic: Gic::V2,
+            clock: Clock::Instructions,
+            append: Some("isolcpus=1 nohz_full=1".to_owned()),
             waits: true,
         };
         let command = machine.command(Path::new("K"), Path::new("I"), Path::new("/")).unwrap();
         let line: Vec<_> = command.get_args().map(|word| word.to_str().unwrap()).collect();
         let line = line.join(" ");
-        for part in
-            ["gic-version=2,", "-cpu cortex-a57,", "-smp 4 ", "-m 512 ", "sleep=on ", "panic=-1 kvm-arm.mode=protected"]
-        {
+        for part in [
+            "gic-version=2,",
+            "-cpu cortex-a57,",
+            "-smp 4 ",
+            "-m 512 ",
+            "sleep=on ",
+            "panic=-1 kvm-arm.mode=protected isolcpus=1 nohz_full=1",
+        ] {
             assert!(line.contains(part), "{part:?} is missing in {line}");
         }
+        let real = Machine { clock: Clock::Real, ..Machine::default() };
+        let command = real.command(Path::new("K"), Path::new("I"), Path::new("/")).unwrap();
+        assert!(command.get_args().all(|word| word != "-icount"), "{command:?}");
     }
 }

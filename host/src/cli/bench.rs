@@ -60,14 +60,16 @@ pub(super) fn run(args: &BenchArgs) -> anyhow::Result<Done> {
         return Ok(Done::Planned);
     }
     if args.accesses {
-        return accesses();
+        return accesses(args);
     }
     measure(args, &chosen, output)
 }
 
 /// What userspace spends on an access. Where the counter counts instructions, there is a bound to it.
-fn accesses() -> anyhow::Result<Done> {
+fn accesses(args: &BenchArgs) -> anyhow::Result<Done> {
     let kvm = Kvm::open()?;
+    kvm.require_the_mode()?;
+    kvm.pin_vcpus(args.run.pin.clone())?;
     let host = kvm.describe();
     terminal::host(&host);
     let unit = if host.deterministic { "instructions" } else { "counter ticks" };
@@ -88,6 +90,8 @@ fn accesses() -> anyhow::Result<Done> {
 
 fn measure(args: &BenchArgs, chosen: &[Scenario], mut output: Output) -> anyhow::Result<Done> {
     let kvm = Kvm::open()?;
+    kvm.require_the_mode()?;
+    kvm.pin_vcpus(args.run.pin.clone())?;
     let mut record = Record::new(kvm.describe());
     terminal::host(&record.host);
     terminal::settings(&record.host);

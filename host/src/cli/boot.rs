@@ -114,7 +114,9 @@ pub(super) fn run(args: &BootArgs) -> anyhow::Result<Done> {
     if args.plan {
         return Ok(Done::Planned);
     }
-    let booted = Kvm::open()?.boot(&setup)?;
+    let kvm = Kvm::open()?;
+    kvm.require_the_mode()?;
+    let booted = kvm.boot(&setup)?;
     if let Some((path, file)) = trace {
         chrome::write(&booted.trace, BufWriter::new(file)).with_context(|| format!("--trace {}", path.display()))?;
     }

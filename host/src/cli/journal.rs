@@ -3,7 +3,7 @@
 //! With `--journal`, lines that start with `@` tell on standard output which check is about to run (`@check NAME`) and
 //! what came of it (`@verdict JSON`, with the transcript where the host may well die). Whoever boots the host keeps them,
 //! adds `@died WHY`, and hands them to the next run with `--resume`: it takes over the verdicts, knows which check took the
-//! host down, and goes on with the rest. `@brief` says that until the next line no more time passes than the host took to
+//! host down, and goes on with the rest. `@fresh` asks for a fresh host to go on in. `@brief` says that until the next line no more time passes than the host took to
 //! boot: whoever waits longer waits for a dead one.
 
 use std::path::Path;
@@ -70,6 +70,16 @@ impl Journal {
         }
     }
 
+    /// A vCPU of this host does not come back: what comes next needs a fresh one, and whoever boots that keeps this journal.
+    /// All that was found out is told again, with the transcripts: this run writes no record any more.
+    pub(super) fn go_on_elsewhere(&self, results: &[CheckRecord]) -> bool {
+        if self.keep {
+            results.iter().for_each(|result| self.end(result, true));
+            println!("@fresh");
+        }
+        self.keep
+    }
+
     /// It has a verdict. The transcript is kept, too, if the host may yet die before the record is written.
     pub(super) fn end(&self, result: &CheckRecord, with_transcript: bool) {
         if self.keep {
@@ -86,7 +96,7 @@ fn parse(text: &str) -> Result<Vec<(Entry, Told)>, String> {
     for line in text.lines() {
         match line.split_once(' ') {
             Some(("@check", name)) => running = Some(name.to_owned()),
-            None if line == "@brief" => {}
+            None if line == "@brief" || line == "@fresh" => {}
             Some(("@verdict", json)) => {
                 running = None;
                 let entry: Entry = serde_json::from_str(json).map_err(|e| e.to_string())?;

@@ -52,6 +52,9 @@ struct RunArgs {
     /// Write the whole record of the run to this file, as JSON.
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// Run vCPUs on these CPUs of the host: the first on the first, and so on, and from the beginning again.
+    #[arg(long, value_name = "CPU", value_delimiter = ',')]
+    pin: Vec<usize>,
     /// Check the arguments and run nothing. Exit status 0: there is something to run; 3: there is not, all is said.
     #[arg(long, hide = true)]
     plan: bool,

@@ -9,10 +9,11 @@ use super::journal::{Journal, Told};
 use super::select::{CHECK, FAULT, select};
 use super::{Done, Output, RunArgs};
 use crate::contract::fault::{Described, FAULTS};
-use crate::contract::{self, Check, Clause, Clauses, FailsOn, Verdict, checks};
+use crate::contract::{self, Check, Clause, Clauses, Costs, FailsOn, Fault, Terms, Transcript, Verdict, checks};
 use crate::kvm::Kvm;
+use crate::report::terminal::{self, Timelines};
 use crate::report::verdicts::{self, Verdicts};
-use crate::report::{CheckRecord, Overall, Record, Tally, terminal};
+use crate::report::{CheckRecord, Host, Meaning, Overall, Record, Tally};
 
 #[derive(clap::Args)]
 pub(super) struct TestArgs {
@@ -28,12 +29,16 @@ pub(super) struct TestArgs {
     /// Show what a check does and what it must see, and run nothing.
     #[arg(long, value_name = "CHECK")]
     explain: Option<String>,
-    /// Show the timeline of held checks too.
-    #[arg(long)]
-    timeline: bool,
+    /// Show the timeline of held checks too: at most 60 lines, or with `full` all of it, whatever the verdict.
+    #[arg(long, value_name = "full", num_args = 0..=1, default_missing_value = "")]
+    timeline: Option<String>,
     /// Say what came of it in the kernel's test protocol, KTAP, when all is done.
     #[arg(long)]
     ktap: bool,
+    /// Disturb the programs: threads take the host's CPUs away, signals come, vCPUs move, at instants and for durations drawn
+    /// from this seed. No verdict may change but to disturbed. FIRST-LAST: all checks with each of these seeds.
+    #[arg(long, value_name = "SEED")]
+    disturb: Option<Seeds>,
     /// Fail (exit status 1) also where a check was not exercised or disturbed, where vtick itself failed, and where a check
     /// held although a violation is listed as expected.
     #[arg(long)]
@@ -61,8 +66,45 @@ pub(super) struct TestArgs {
 /// Time to pass on what was printed.
 const REST: std::time::Duration = std::time::Duration::from_millis(5);
 
+/// The longest that whoever boots hosts takes to see that a fresh one is wanted.
+const A_FRESH_HOST: std::time::Duration = std::time::Duration::from_secs(60);
+
 /// A counter frequency for programs that are shown and not run.
 const EXAMPLE_CNTFRQ: u64 = 1_000_000_000;
+
+/// One seed, or all from one to another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Seeds {
+    first: u64,
+    last: u64,
+}
+
+impl std::str::FromStr for Seeds {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Seeds, String> {
+        let number = |text: &str| text.parse().map_err(|_| format!("{text} is no number"));
+        let (first, last) = text.split_once('-').unwrap_or((text, text));
+        let seeds = Seeds { first: number(first)?, last: number(last)? };
+        if seeds.first > seeds.last { Err("the first is behind the last".to_owned()) } else { Ok(seeds) }
+    }
+}
+
+impl TestArgs {
+    /// Which checks are asked for. A name right behind `--timeline` is one, too.
+    fn names(&self) -> Vec<String> {
+        let behind_timeline = self.timeline.iter().filter(|word| !matches!(word.as_str(), "" | "full"));
+        self.names.iter().chain(behind_timeline).cloned().collect()
+    }
+
+    fn timelines(&self) -> Timelines {
+        match self.timeline.as_deref() {
+            None => Timelines::OfViolations,
+            Some("full") => Timelines::Full,
+            Some(_) => Timelines::OfAll,
+        }
+    }
+}
 
 pub(super) fn run(args: &TestArgs) -> anyhow::Result<Done> {
     if let Some(name) = &args.explain {
@@ -75,8 +117,9 @@ pub(super) fn run(args: &TestArgs) -> anyhow::Result<Done> {
         FAULTS.iter().for_each(|fault| println!("{:<28} {}", fault.name, fault.what));
         return Ok(Done::Said);
     }
-    let chosen = select(CHECK, checks::all(), |check| check.name, &args.names);
-    let mut chosen = chosen.map_err(|error| match clause_titled(&args.names) {
+    let names = args.names();
+    let chosen = select(CHECK, checks::all(), |check| check.name, &names);
+    let mut chosen = chosen.map_err(|error| match clause_titled(&names) {
         Some(clause) => error.context(format!("{} is the title of a clause (--clause {clause})", clause.title())),
         None => error,
     })?;
@@ -101,6 +144,13 @@ pub(super) fn run(args: &TestArgs) -> anyhow::Result<Done> {
     let output = Output::open(args.run.output.as_deref())?;
     if args.run.plan {
         return Ok(Done::Planned);
+    }
+    if let Some(Seeds { first, last }) = args.disturb
+        && first != last
+    {
+        anyhow::ensure!(injected.len() < 2, "--disturb FIRST-LAST takes one fault to --inject, or none");
+        anyhow::ensure!(args.run.output.is_none(), "--disturb FIRST-LAST writes no record: give one seed");
+        return rehearse(&chosen, first..=last, injected.first().copied(), !args.no_model);
     }
     match injected[..] {
         [] => run_checks(chosen, args, None, output),
@@ -145,9 +195,21 @@ fn run_checks(
 ) -> anyhow::Result<Done> {
     let journal = Journal::open(args.journal, args.resume.as_deref())?;
     let kvm = Kvm::open()?;
+    kvm.pin_vcpus(args.run.pin.clone())?;
+    let offered = match fault {
+        Some(Described { fault: Fault::CapabilityAbsent, .. }) => 0,
+        _ => kvm.capability()?,
+    };
     let mut record = Record::new(kvm.describe());
+    record.disturb = args.disturb.map(|seeds| seeds.first);
+    let (terms, costs) = terms(&kvm, &record.host, record.disturb, !args.no_model);
+    record.costs = costs;
     if !journal.resumes() && !args.ktap {
         terminal::host(&record.host);
+        record.costs.iter().for_each(terminal::costs);
+        if let Some(seed) = record.disturb {
+            println!("disturb seed {seed}");
+        }
         if let Some(fault) = fault {
             println!("fault   {}: {}", fault.name, fault.what);
         }
@@ -167,8 +229,11 @@ fn run_checks(
             continue;
         }
         journal.begin(check, dangerous);
-        let execute = |program: &contract::Program| kvm.run(program, fault.map(|fault| fault.fault));
-        let mut result = contract::run(check, &record.host, !args.no_model, execute);
+        let mut result = if offered <= 0 && check.needs_the_mode(&record.host) {
+            contract::without_the_mode(check, &record.host, offered)
+        } else {
+            contract::run(check, &record.host, terms, |program| kvm.run(program, fault.map(|fault| fault.fault)))
+        };
         if fault.is_some() {
             // Deviations are of kernels as they are.
             result.expected = None;
@@ -177,13 +242,22 @@ fn run_checks(
         journal.end(&result, danger);
         // Whoever passes on what was printed does so now, and not while the next program runs.
         std::thread::sleep(REST);
+        let stuck = result.transcript.as_ref().is_some_and(Transcript::is_stuck);
         record.checks.push(result);
+        if stuck && journal.go_on_elsewhere(&record.checks) {
+            // Killed by then, or else gone on without.
+            std::thread::sleep(A_FRESH_HOST);
+        }
     }
     let tally = Tally::of(record.checks.iter().map(CheckRecord::meaning));
     if args.ktap {
         print!("{}", verdicts::ktap(&[Verdicts::of(&record.host, &record.checks)]));
     } else {
         terminal::summary(&tally);
+        let lags = record.checks.iter().filter_map(|check| check.transcript.as_ref()?.timer_lag());
+        if let Some(lag) = lags.max().filter(|_| terms.timers_lag) {
+            terminal::timer_lag(&record.host, lag);
+        }
         if let Some(fault) = fault {
             found(fault, &record.checks);
         }
@@ -196,10 +270,70 @@ fn run_checks(
     })
 }
 
+/// What the host means for programs and verdicts; and what it takes, where it had to be asked.
+fn terms(kvm: &Kvm, host: &Host, disturb: Option<u64>, ask_the_model: bool) -> (Terms, Option<Costs>) {
+    let exact = Terms { disturb, varies: disturb.is_some(), ask_the_model, ..Terms::EXACT };
+    if host.deterministic {
+        return (exact, None);
+    }
+    let costs = Costs::measure(host.cntfrq, |program| kvm.run(program, None));
+    let slow = costs.map_or(Terms::EXACT, |costs| Terms {
+        scale: costs.scale(),
+        timers_lag: costs.timers_lag(),
+        ..Terms::EXACT
+    });
+    (Terms { varies: true, disturb, ask_the_model, ..slow }, costs)
+}
+
+/// Runs the checks with each of these seeds, and says what came out otherwise than it should.
+fn rehearse(
+    chosen: &[&'static Check],
+    seeds: std::ops::RangeInclusive<u64>,
+    fault: Option<&Described>,
+    ask_the_model: bool,
+) -> anyhow::Result<Done> {
+    let kvm = Kvm::open()?;
+    kvm.require_the_mode()?;
+    let host = kvm.describe();
+    terminal::host(&host);
+    let mut meanings = Vec::new();
+    let (mut seeds_run, mut caught) = (0, 0);
+    for seed in seeds {
+        let (terms, _) = terms(&kvm, &host, Some(seed), ask_the_model);
+        let before = meanings.len();
+        for check in chosen.iter().filter(|check| fault.is_none_or(|fault| check.must_catch(fault.fault))) {
+            let mut result =
+                contract::run(check, &host, terms, |program| kvm.run(program, fault.map(|fault| fault.fault)));
+            if fault.is_some() {
+                result.expected = None;
+            }
+            meanings.push(result.meaning());
+            let shown = match fault {
+                None => matches!(result.meaning(), Meaning::Fail | Meaning::Disturbed | Meaning::HarnessError),
+                Some(_) => result.meaning() != Meaning::Fail,
+            };
+            if shown {
+                terminal::check(&result, Timelines::OfViolations);
+            }
+        }
+        let tally = Tally::of(meanings[before..].iter().copied());
+        seeds_run += 1;
+        caught += usize::from(tally.violated > tally.expected);
+        println!("seed {seed}: {tally}");
+        std::thread::sleep(REST);
+    }
+    let tally = Tally::of(meanings);
+    println!("\n{seeds_run} seeds: {tally}");
+    if fault.is_some() {
+        println!("caught with {caught} of {seeds_run} seeds");
+    }
+    Ok(Done::Ran(tally.violated == tally.expected))
+}
+
 /// A check's verdict as soon as there is one, unless all are wanted in one piece.
 fn show(args: &TestArgs, result: &CheckRecord) {
     if !args.ktap {
-        terminal::check(result, args.timeline);
+        terminal::check(result, args.timelines());
     }
 }
 
@@ -223,8 +357,11 @@ fn found(fault: &Described, checks: &[CheckRecord]) {
 /// Injects each fault, and sees that those of the checks that must catch it do.
 fn catch_faults(injected: &[&Described], among: &[&'static Check], ask_the_model: bool) -> anyhow::Result<Done> {
     let kvm = Kvm::open()?;
+    kvm.require_the_mode()?;
     let host = kvm.describe();
     terminal::host(&host);
+    let (terms, costs) = terms(&kvm, &host, None, ask_the_model);
+    costs.iter().for_each(terminal::costs);
     println!();
     let (mut tried, mut missed, mut untried) = (0, 0, 0);
     let mut opinions = Vec::new();
@@ -238,7 +375,7 @@ fn catch_faults(injected: &[&Described], among: &[&'static Check], ask_the_model
         tried += 1;
         for check in due {
             let execute = |program: &contract::Program| kvm.run(program, Some(fault.fault));
-            let result = contract::run(check, &host, ask_the_model, execute);
+            let result = contract::run(check, &host, terms, execute);
             let mut unexpected = result.objections.into_iter().filter(|opinion| opinion.expected.is_none());
             objection = objection.or_else(|| unexpected.next().map(|opinion| opinion.objection));
             results.push((check.name, result.judgement));

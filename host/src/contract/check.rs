@@ -43,7 +43,12 @@ pub fn judge(judge: impl Fn(&Transcript) -> Judged + 'static) -> Judge {
 impl Check {
     /// The check's program for a machine whose counter runs at `cntfrq` Hz, and its judge.
     pub fn build(&self, cntfrq: u64) -> (Program, Judge) {
-        let mut program = Program::new(cntfrq);
+        self.build_paced(cntfrq, 1)
+    }
+
+    /// The same with all spans `scale` times as long.
+    pub fn build_paced(&self, cntfrq: u64, scale: u64) -> (Program, Judge) {
+        let mut program = Program::paced(cntfrq, scale);
         let judge = (self.program)(&mut program);
         (program, judge)
     }
@@ -59,16 +64,29 @@ impl Check {
         host.kvm_mode == "VHE" && host.gic.contains("no vGIC") && self.build(host.cntfrq).0.uses_ptimer()
     }
 
+    /// Whether it takes a kernel that offers the mode.
+    pub fn needs_the_mode(&self, host: &Host) -> bool {
+        self.build(host.cntfrq).0.setup.needs_guest
+    }
+
     /// Judges a transcript of the check's program. A vCPU that did not come to the end of its program has violated
     /// the claim, whatever it was, unless the program says that it may not end.
     pub fn judge(&self, program: &Program, judge: &Judge, transcript: &Transcript) -> Judged {
         if let Some(reason) = &transcript.unavailable {
             return not_exercised(reason.clone());
         }
+        nothing_broke(transcript)?;
         let ended = if program.setup.may_not_end { Ok(()) } else { diagnosis::all_ended(transcript) };
         let ended = ended.and_then(|()| transcript.neighbour.iter().try_for_each(|t| diagnosis::all_ended(t)));
+        let ended = ended.and_then(|()| diagnosis::all_met(transcript));
         ended.and_then(|()| judge(transcript)).and_then(|reason| no_warning(reason, transcript))
     }
+}
+
+/// In this VM, and in the one beside it.
+fn nothing_broke(transcript: &Transcript) -> Result<(), Unheld> {
+    diagnosis::nothing_broke(transcript)?;
+    transcript.neighbour.iter().try_for_each(|neighbour| diagnosis::nothing_broke(neighbour))
 }
 
 /// Whatever a program does, the host kernel has nothing to warn of.
@@ -91,7 +109,7 @@ pub struct SecondOpinion {
 }
 
 /// What the model says of a transcript of a check's program.
-fn second_opinion(host: &Host, program: &Program, transcript: &Transcript) -> Vec<SecondOpinion> {
+pub(super) fn second_opinion(host: &Host, program: &Program, transcript: &Transcript) -> Vec<SecondOpinion> {
     let tolerance = Tolerance::of(host, program.setup.vcpus);
     let objections = model::judge(program, transcript, &tolerance).into_iter();
     objections
@@ -99,64 +117,41 @@ fn second_opinion(host: &Host, program: &Program, transcript: &Transcript) -> Ve
         .collect()
 }
 
-/// A claim that its own judge does not see violated is violated if the model objects to what nobody expects.
-fn with_second_opinion(judgement: Judgement, opinions: &[SecondOpinion]) -> Judgement {
-    let unexpected: Vec<_> = opinions.iter().filter(|opinion| opinion.expected.is_none()).collect();
-    match unexpected[..] {
-        [first, ..] if judgement.verdict != Verdict::Violated => {
-            Judgement { verdict: Verdict::Violated, reason: format!("the model objects: {}", first.objection) }
-        }
-        _ => judgement,
+/// A claim that its own judge sees held is violated if the model objects to what nobody expects.
+pub(super) fn with_second_opinion(judged: Judged, opinions: &[SecondOpinion]) -> Judged {
+    let unexpected = opinions.iter().find(|opinion| opinion.expected.is_none());
+    match (judged, unexpected) {
+        (Ok(_), Some(opinion)) => violated(format!("the model objects: {}", opinion.objection)),
+        (judged, _) => judged,
     }
 }
 
-/// How often a program is run that something else on the host disturbs.
-const TRIES: u32 = 5;
-
-/// Builds a check's program, has `execute` run it on `host`, and judges the transcript; the model does, too, if
-/// asked. Where vtick itself fails, that is this check's result and no other's: the others still have theirs.
-pub fn run<E: std::fmt::Display>(
-    check: &'static Check,
-    host: &Host,
-    ask_the_model: bool,
-    mut execute: impl FnMut(&Program) -> Result<Transcript, E>,
-) -> CheckRecord {
-    let (mut program, judge) = check.build(host.cntfrq);
-    program.setup.aloud = check.endangers(host);
-    let mut tries = 0;
-    let (transcript, judgement) = loop {
-        let transcript = match execute(&program) {
-            Ok(transcript) => transcript,
-            Err(error) => break (None, Judgement::from(Err(Unheld::HarnessError(error.to_string())))),
-        };
-        let judged = check.judge(&program, &judge, &transcript);
-        tries += 1;
-        if !matches!(judged, Err(Unheld::Disturbed(_))) || tries == TRIES {
-            break (Some(transcript), Judgement::from(judged));
-        }
-    };
-    let opinions = match &transcript {
-        Some(transcript) if ask_the_model => second_opinion(host, &program, transcript),
-        _ => Vec::new(),
-    };
-    let judgement = with_second_opinion(judgement, &opinions);
-    CheckRecord { objections: opinions, ..record(check, host, &program, judgement, transcript) }
+/// The record of a check on a kernel that says `capability` of the mode, which is none of it: there is nothing to put to
+/// the test but what it says.
+pub fn without_the_mode(check: &'static Check, host: &Host, capability: i32) -> CheckRecord {
+    let reason =
+        format!("this kernel does not offer the mode: KVM_CHECK_EXTENSION(KVM_CAP_ARM_USER_IRQ) = {capability}");
+    past(check, host, Judgement { verdict: Verdict::NotExercised, reason }, None)
 }
 
 /// The record of a check that an earlier run came to. Where it violated the claim and there is no transcript, that run's
 /// host died of it.
 pub fn past(check: &'static Check, host: &Host, judgement: Judgement, transcript: Option<Transcript>) -> CheckRecord {
-    let (program, _) = check.build(host.cntfrq);
-    record(check, host, &program, judgement, transcript)
+    record(check, host, 1, judgement, transcript)
 }
 
-fn record(
+/// The record of a check whose spans were multiplied by `scale`.
+pub(super) fn record(
     check: &'static Check,
     host: &Host,
-    program: &Program,
+    scale: u64,
     judgement: Judgement,
-    transcript: Option<Transcript>,
+    mut transcript: Option<Transcript>,
 ) -> CheckRecord {
+    let (program, _) = check.build_paced(host.cntfrq, scale);
+    if let Some(transcript) = &mut transcript {
+        transcript.cut_storm();
+    }
     let cause = match &transcript {
         _ if judgement.verdict != Verdict::Violated => None,
         Some(transcript) => cause::recognise(transcript),
@@ -170,7 +165,9 @@ fn record(
         expected: deviation::expected(check.name, host),
         cause,
         objections: Vec::new(),
-        timeline: transcript.as_ref().map(|transcript| transcript.timeline(program)).unwrap_or_default(),
+        shaken: false,
+        scale,
+        timeline: transcript.as_ref().map(|transcript| transcript.timeline(&program)).unwrap_or_default(),
         transcript,
     }
 }

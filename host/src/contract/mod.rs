@@ -3,6 +3,7 @@
 //! A check is a short program for the guest and what its transcript must show, written together ([`checks`]). Nothing
 //! here touches KVM: programs are built, rendered and judged on any machine; `crate::kvm` runs them.
 
+mod attempts;
 mod cause;
 mod check;
 pub mod checks;
@@ -11,16 +12,21 @@ mod deviation;
 mod diagnosis;
 pub mod fault;
 pub mod model;
+mod pace;
 mod program;
 mod transcript;
 mod verdict;
 
+pub use attempts::run;
 pub use cause::{Cause, WFI_NEVER_WAKES};
-pub use check::{Check, FailsOn, Judge, SecondOpinion, judge, past, run};
+pub use check::{Check, FailsOn, Judge, SecondOpinion, judge, past, without_the_mode};
 pub use clause::{Clause, Clauses};
 pub use deviation::{DEVIATIONS, Deviation, expected};
 pub use diagnosis::{diagnose, diagnose_stopped};
 pub use fault::Fault;
+pub use pace::{Costs, Terms};
 pub use program::{Action, ActionRef, Irqchip, Program, Setup, Step, TimerRegister, Value};
-pub use transcript::{Ending, Event, GuestRecord, Ptimer, Return, Stopped, Transcript};
+pub use transcript::{
+    Disturbance, Ending, Event, GuestRecord, Ptimer, Refusal, Return, Stopped, Storm, Transcript, shorten,
+};
 pub use verdict::{Judged, Judgement, Unheld, Verdict, disturbed, not_exercised, violated};

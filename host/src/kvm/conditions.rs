@@ -52,6 +52,18 @@ pub(super) fn run_delay_of(thread: libc::pid_t) -> Option<u64> {
     run_delay_in(&format!("/proc/self/task/{thread}/schedstat"))
 }
 
+/// Where a thread of this process is, by its kernel id: proc(5), /proc/pid/task/tid/{stat,wchan,syscall,stack}.
+pub(super) fn place_of(thread: libc::pid_t) -> String {
+    let read = |file: &str| std::fs::read_to_string(format!("/proc/self/task/{thread}/{file}")).ok();
+    // stat: the state stands behind the name in parentheses, which may hold anything.
+    let state = read("stat").and_then(|stat| Some(stat.rsplit_once(')')?.1.trim_start().chars().next()?.to_string()));
+    let one_line = |text: String| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let known = [("state", state), ("wchan", read("wchan")), ("syscall", read("syscall")), ("stack", read("stack"))];
+    let told = known.into_iter().filter_map(|(what, text)| Some(format!("{what} {}", one_line(text?))));
+    let told: Vec<String> = told.filter(|text| !text.ends_with(' ')).collect();
+    if told.is_empty() { "the host does not say where its thread is".to_owned() } else { told.join(", ") }
+}
+
 /// Second field of schedstat (Linux, Documentation/scheduler/sched-stats.rst): time spent waiting on a runqueue.
 fn run_delay_in(schedstat: &str) -> Option<u64> {
     std::fs::read_to_string(schedstat).ok()?.split_whitespace().nth(1)?.parse().ok()

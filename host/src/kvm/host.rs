@@ -23,9 +23,34 @@ pub(super) fn describe() -> Host {
         cntfrq: clock::cntfrq(),
         unit: if deterministic { Unit::Instructions } else { Unit::Nanoseconds },
         settings: settings(&read("/proc/cmdline"), random_pool_is_ready(), &read("/proc/uptime")),
+        boot: boot(&read("/proc/cmdline")),
+        pinned: affinity::pinned().to_vec(),
         power: power(Path::new("/sys/devices/system/cpu"), affinity::allowed()),
         deterministic,
     }
+}
+
+/// Of a kernel's command line what changes how it behaves: not where it finds its root and its console.
+fn boot(command_line: &str) -> String {
+    const OF_NO_INTEREST: [&str; 12] = [
+        "console",
+        "quiet",
+        "nokaslr",
+        "randomize_kstack_offset",
+        "panic",
+        "root",
+        "ro",
+        "rw",
+        "initrd",
+        "BOOT_IMAGE",
+        "rootfstype",
+        "splash",
+    ];
+    let told = command_line.split_whitespace().filter(|word| {
+        let name = word.split_once('=').map_or(*word, |(name, _)| name);
+        !OF_NO_INTEREST.contains(&name)
+    });
+    told.collect::<Vec<_>>().join(" ")
 }
 
 fn read(path: &str) -> String {

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use kvm_ioctls::{KvmRunWrapper, VcpuFd};
 use vmm_sys_util::signal::{SIGRTMIN, register_signal_handler};
 
-use super::conditions::run_delay_of;
+use super::affinity::pin_thread;
+use super::conditions::{place_of, run_delay_of};
 use super::{Context, Error};
 
 /// The handle by which other threads reach a vCPU's thread.
@@ -40,16 +41,27 @@ impl Kick {
         self.thread.get().and_then(|&(_, id)| run_delay_of(id)).unwrap_or(0)
     }
 
+    /// Moves the thread to this CPU. Whether that could be done.
+    pub(super) fn move_to(&self, cpu: usize) -> bool {
+        self.thread.get().is_some_and(|&(_, id)| pin_thread(id, cpu).is_ok())
+    }
+
+    /// Where the thread is, as far as the host's kernel tells.
+    pub(super) fn place(&self) -> String {
+        self.thread.get().map_or_else(|| "its thread has not begun".to_owned(), |&(_, id)| place_of(id))
+    }
+
     /// Whether the thread was told to stop. Asked after each KVM_RUN that ended in EINTR.
     pub(super) fn must_stop(&self) -> bool {
         self.stop.load(Ordering::Acquire)
     }
 
-    /// A signal, and nothing else: ends the KVM_RUN under way. The thread must not have ended.
+    /// A signal, and nothing else: ends the KVM_RUN under way. By the kernel's ids: a thread that has ended gets none, and
+    /// another one of this process that has its id by now takes no harm.
     pub(super) fn signal(&self) {
-        if let Some(&(thread, _)) = self.thread.get() {
-            // SAFETY: the callers hold threads that have not been joined, so the id is valid.
-            unsafe { libc::pthread_kill(thread, SIGRTMIN()) };
+        if let Some(&(_, id)) = self.thread.get() {
+            // SAFETY: numbers only; the handler of this signal does nothing.
+            unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), id, SIGRTMIN()) };
         }
     }
 

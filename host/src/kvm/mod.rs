@@ -26,7 +26,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 pub use measure::MeasureError;
 
 use crate::contract::fault::Fault;
-use crate::contract::{Program, Transcript};
+use crate::contract::{Program, Refusal, Transcript};
 use crate::latency::{AccessCosts, Irqchip, Measurement, Scenario};
 use crate::machine::{Booted, Setup};
 use crate::report::Host;
@@ -58,6 +58,18 @@ pub enum Error {
         /// How.
         source: std::io::Error,
     },
+    /// A system call about a register failed.
+    #[error("{call} of {}: {source}", crate::register_id::describe(*.id))]
+    Register {
+        /// Which.
+        call: &'static str,
+        /// The register's id.
+        id: u64,
+        /// What it was to be set to, as far as that is one of 64 bits at most.
+        value: Option<u64>,
+        /// How.
+        source: std::io::Error,
+    },
     /// There is no such in-kernel interrupt controller on this host.
     #[error(
         "this host cannot give a VM an in-kernel {0}: KVM_CREATE_DEVICE says ENODEV (a vGICv2 takes a host GICv2, a vGICv3 a host GICv3)"
@@ -71,19 +83,51 @@ pub enum Error {
     Stuck(usize),
 }
 
-/// KVM on this machine, known to offer the mode.
+impl Error {
+    /// What the kernel refused, if that is what this is: `vcpu` is the one it was about, and the guest ran before or not.
+    fn refusal(&self, vcpu: Option<usize>, before_the_guest: bool) -> Option<Refusal> {
+        let (call, register, value, source) = match self {
+            Error::Call { call, source } if call.starts_with("KVM_") => (call, None, None, source),
+            Error::Register { call, id, value, source } => (call, Some(*id), *value, source),
+            _ => return None,
+        };
+        // Without an errno it is not the kernel that says so.
+        let errno = source.raw_os_error()?;
+        Some(Refusal { at: clock::counter(), vcpu, call: (*call).to_owned(), register, value, errno, before_the_guest })
+    }
+}
+
+/// KVM on this machine.
 pub struct Kvm(());
 
 impl Kvm {
-    /// Opens /dev/kvm and asks whether it offers the mode.
+    /// Opens /dev/kvm.
     pub fn open() -> Result<Kvm, Error> {
-        vm::capability()?;
+        vm::open()?;
         Ok(Kvm(()))
+    }
+
+    /// What the kernel says of the mode (KVM_CHECK_EXTENSION of KVM_CAP_ARM_USER_IRQ): its version, or none of it.
+    pub fn capability(&self) -> Result<i32, Error> {
+        vm::capability()
+    }
+
+    /// An error, unless this kernel offers the mode.
+    pub fn require_the_mode(&self) -> Result<(), Error> {
+        match self.capability()? {
+            1.. => Ok(()),
+            other => Err(Error::NoCapability(other)),
+        }
     }
 
     /// Describes the machine.
     pub fn describe(&self) -> Host {
         host::describe()
+    }
+
+    /// Has vCPUs run on these CPUs from now on: the first on the first, and so on, and from the beginning again.
+    pub fn pin_vcpus(&self, cpus: Vec<usize>) -> Result<(), Error> {
+        affinity::pin_vcpus(cpus)
     }
 
     /// Runs a litmus program in a VM of its own, to its end or to its limit, on the kernel as it is or behind a fault.

@@ -101,21 +101,43 @@ impl Vcpu {
     /// KVM_GET_ONE_REG of a 64-bit register.
     pub(super) fn register(&self, id: u64) -> Result<u64, Error> {
         let mut bytes = [0; 8];
-        self.fd.get_one_reg(id, &mut bytes).call("KVM_GET_ONE_REG")?;
+        self.get(id, &mut bytes)?;
         Ok(u64::from_le_bytes(bytes))
     }
 
     /// KVM_SET_ONE_REG of a 64-bit register.
     pub(super) fn set_register(&self, id: u64, value: u64) -> Result<(), Error> {
-        self.fd.set_one_reg(id, &value.to_le_bytes()).call("KVM_SET_ONE_REG")?;
-        Ok(())
+        self.set(id, &value.to_le_bytes())
     }
 
-    /// KVM_ARM_VCPU_INIT as the first time, with every register that `keep` names as it was before.
-    pub(super) fn reinit(&mut self, keep: impl Fn(u64) -> bool) -> Result<(), Error> {
+    fn get(&self, id: u64, bytes: &mut [u8]) -> Result<(), Error> {
+        let failed = |e: kvm_ioctls::Error| Error::Register {
+            call: "KVM_GET_ONE_REG",
+            id,
+            value: None,
+            source: std::io::Error::from_raw_os_error(e.errno()),
+        };
+        self.fd.get_one_reg(id, bytes).map(drop).map_err(failed)
+    }
+
+    fn set(&self, id: u64, bytes: &[u8]) -> Result<(), Error> {
+        let failed = |e: kvm_ioctls::Error| {
+            let mut value = [0; 8];
+            let whole = bytes.len() <= value.len();
+            value.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
+            let value = whole.then_some(u64::from_le_bytes(value));
+            let source = std::io::Error::from_raw_os_error(e.errno());
+            Error::Register { call: "KVM_SET_ONE_REG", id, value, source }
+        };
+        self.fd.set_one_reg(id, bytes).map(drop).map_err(failed)
+    }
+
+    /// KVM_ARM_VCPU_INIT as the first time, with every register that `keep` names as it was before. Returns what
+    /// [`restore`](Vcpu::restore) does.
+    pub(super) fn reinit(&mut self, keep: impl Fn(u64) -> bool) -> Result<Vec<Error>, Error> {
         let saved = self.save()?;
         self.init_again()?;
-        self.restore(&saved, keep)
+        Ok(self.restore(&saved, keep))
     }
 
     /// Every register there is (KVM_GET_REG_LIST). An exit that waits for its answer is finished first: its instruction
@@ -134,18 +156,17 @@ impl Vcpu {
         for &id in ids.as_slice() {
             // KVM_REG_SIZE_MASK: log2 of the size in bytes.
             let mut bytes = vec![0; 1 << (id >> 52 & 0xf)];
-            self.fd.get_one_reg(id, &mut bytes).call("KVM_GET_ONE_REG")?;
+            self.get(id, &mut bytes)?;
             saved.push((id, bytes));
         }
         Ok(SavedRegisters(saved))
     }
 
-    /// Sets every register that `keep` names to what was saved.
-    pub(super) fn restore(&self, saved: &SavedRegisters, keep: impl Fn(u64) -> bool) -> Result<(), Error> {
-        for (id, bytes) in saved.0.iter().filter(|(id, _)| keep(*id)) {
-            self.fd.set_one_reg(*id, bytes).call("KVM_SET_ONE_REG")?;
-        }
-        Ok(())
+    /// Sets every register that `keep` names to what was saved. Returns those that the kernel refused: all others are
+    /// set.
+    pub(super) fn restore(&self, saved: &SavedRegisters, keep: impl Fn(u64) -> bool) -> Vec<Error> {
+        let kept = saved.0.iter().filter(|(id, _)| keep(*id));
+        kept.filter_map(|(id, bytes)| self.set(*id, bytes).err()).collect()
     }
 
     /// The vCPU is about to run from `entry` with `arguments` in x0 and so on, the MMU off and all interrupts masked.

@@ -55,7 +55,7 @@ pub(super) struct Stock {
 }
 
 /// Opens /dev/kvm.
-fn open() -> Result<Kvm, Error> {
+pub(super) fn open() -> Result<Kvm, Error> {
     Kvm::new().map_err(|e| {
         let source = std::io::Error::from_raw_os_error(e.errno());
         match source.kind() {
@@ -67,13 +67,10 @@ fn open() -> Result<Kvm, Error> {
     })
 }
 
-/// Whether this kernel offers the mode: the version that KVM_CHECK_EXTENSION(KVM_CAP_ARM_USER_IRQ) says, or why not.
+/// What KVM_CHECK_EXTENSION(KVM_CAP_ARM_USER_IRQ) says of a VM.
 pub(super) fn capability() -> Result<i32, Error> {
     let vm = open()?.create_vm().call("KVM_CREATE_VM")?;
-    match vm.check_extension_raw(KVM_CAP_ARM_USER_IRQ.into()) {
-        version if version > 0 => Ok(version),
-        other => Err(Error::NoCapability(other)),
-    }
+    Ok(vm.check_extension_raw(KVM_CAP_ARM_USER_IRQ.into()))
 }
 
 impl Vm {

@@ -9,6 +9,8 @@ pub enum Meaning {
     Pass,
     /// Held where a violation is listed as expected of this kernel: the list is behind.
     Mended,
+    /// The same in a run that something disturbed: it may have been missed.
+    NotObserved,
     /// Violated, and nobody expects that.
     Fail,
     /// Violated, as is expected of this kernel.
@@ -22,11 +24,12 @@ pub enum Meaning {
 }
 
 impl Meaning {
-    /// What `verdict` means where a violation is expected, or is not.
-    pub fn of(verdict: Verdict, violation_expected: bool) -> Meaning {
+    /// What `verdict` means where a violation is expected, or is not; `calm`: nothing disturbed the run.
+    pub fn of(verdict: Verdict, violation_expected: bool, calm: bool) -> Meaning {
         match (verdict, violation_expected) {
             (Verdict::Held, false) => Meaning::Pass,
-            (Verdict::Held, true) => Meaning::Mended,
+            (Verdict::Held, true) if calm => Meaning::Mended,
+            (Verdict::Held, true) => Meaning::NotObserved,
             (Verdict::Violated, false) => Meaning::Fail,
             (Verdict::Violated, true) => Meaning::ExpectedFail,
             (Verdict::NotExercised, _) => Meaning::Skip,
@@ -37,7 +40,7 @@ impl Meaning {
 
     /// Whether the claim was put to the test, and so is either held or violated.
     pub fn is_exercised(self) -> bool {
-        matches!(self, Meaning::Pass | Meaning::Mended | Meaning::Fail | Meaning::ExpectedFail)
+        !matches!(self, Meaning::Skip | Meaning::Disturbed | Meaning::HarnessError)
     }
 }
 
@@ -48,6 +51,8 @@ pub struct Tally {
     pub held: usize,
     /// Of these, held although a violation is listed as expected.
     pub mended: usize,
+    /// Of these, held in a run that something disturbed, although a violation is listed as expected.
+    pub not_observed: usize,
     /// Violated, those included that are expected.
     pub violated: usize,
     /// Of these, violated as expected.
@@ -80,6 +85,7 @@ impl Tally {
             match meaning {
                 Meaning::Pass => tally.held += 1,
                 Meaning::Mended => (tally.held, tally.mended) = (tally.held + 1, tally.mended + 1),
+                Meaning::NotObserved => (tally.held, tally.not_observed) = (tally.held + 1, tally.not_observed + 1),
                 Meaning::Fail => tally.violated += 1,
                 Meaning::ExpectedFail => (tally.violated, tally.expected) = (tally.violated + 1, tally.expected + 1),
                 Meaning::Skip => tally.not_exercised += 1,
@@ -97,7 +103,7 @@ impl Tally {
 
     /// What it comes to. `strict`: only a run that leaves nothing to look into is held.
     pub fn overall(&self, strict: bool) -> Overall {
-        let open = self.not_exercised + self.disturbed + self.harness_errors + self.mended;
+        let open = self.not_exercised + self.disturbed + self.harness_errors + self.mended + self.not_observed;
         if self.violated > self.expected || (strict && open > 0) {
             Overall::Violated
         } else if self.held + self.violated == 0 {
@@ -113,7 +119,9 @@ impl std::fmt::Display for Tally {
         let of_these = |count: usize, what: &str| if count == 0 { String::new() } else { format!(" ({count} {what})") };
         let plural = |count: usize| if count == 1 { "" } else { "s" };
         write!(f, "{} check{}: ", self.all(), plural(self.all()))?;
-        write!(f, "{} held{}, ", self.held, of_these(self.mended, "although a violation is listed"))?;
+        let mended = of_these(self.mended, "although a violation is listed: mended");
+        let not_observed = of_these(self.not_observed, "although a violation is listed: not observed");
+        write!(f, "{} held{mended}{not_observed}, ", self.held)?;
         write!(f, "{} violated{}, ", self.violated, of_these(self.expected, "as expected"))?;
         write!(f, "{} not exercised, {} disturbed, ", self.not_exercised, self.disturbed)?;
         write!(f, "{} harness error{}", self.harness_errors, plural(self.harness_errors))
@@ -135,6 +143,7 @@ mod tests {
         use Overall::{Held, NothingExercised, Violated};
         assert_eq!(overall(&[Meaning::Pass, Meaning::ExpectedFail]), (Held, Held));
         assert_eq!(overall(&[Meaning::Mended]), (Held, Violated));
+        assert_eq!(overall(&[Meaning::NotObserved]), (Held, Violated));
         assert_eq!(overall(&[Meaning::Skip, Meaning::Disturbed]), (NothingExercised, Violated));
         assert_eq!(overall(&[]), (NothingExercised, NothingExercised));
         for open in [Meaning::Skip, Meaning::Disturbed, Meaning::HarnessError] {
@@ -146,7 +155,7 @@ mod tests {
     #[test]
     fn the_summary_counts_each_word() {
         let tally = Tally::of([Meaning::Pass, Meaning::Mended, Meaning::ExpectedFail, Meaning::HarnessError]);
-        let due = "4 checks: 2 held (1 although a violation is listed), 1 violated (1 as expected), 0 not exercised, \
+        let due = "4 checks: 2 held (1 although a violation is listed: mended), 1 violated (1 as expected), 0 not exercised, \
                    0 disturbed, 1 harness error";
         assert_eq!(tally.to_string(), due);
     }

@@ -4,7 +4,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::meaning::Meaning;
-use crate::contract::{Cause, Clause, Judgement, SecondOpinion, Transcript};
+use crate::contract::{Cause, Clause, Costs, Judgement, SecondOpinion, Transcript};
 use crate::latency::Outcome;
 
 /// What a record says it is.
@@ -21,6 +21,12 @@ pub struct Record {
     pub version: u32,
     /// The machine.
     pub host: Host,
+    /// What it takes for what programs do, where that was measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub costs: Option<Costs>,
+    /// The seed of what disturbed the programs, if something did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disturb: Option<u64>,
     /// The contract checks that were run, in order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub checks: Vec<CheckRecord>,
@@ -32,7 +38,15 @@ pub struct Record {
 impl Record {
     /// An empty record of a run on `host`.
     pub fn new(host: Host) -> Record {
-        Record { format: FORMAT, version: VERSION, host, checks: Vec::new(), latency: Vec::new() }
+        Record {
+            format: FORMAT,
+            version: VERSION,
+            host,
+            costs: None,
+            disturb: None,
+            checks: Vec::new(),
+            latency: Vec::new(),
+        }
     }
 
     /// The record as JSON.
@@ -126,6 +140,12 @@ pub struct Host {
     /// What of its settings moves the figures of every system call.
     #[serde(default)]
     pub settings: String,
+    /// What the kernel was told when it booted that changes how it behaves.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub boot: String,
+    /// The CPUs that were named for vCPUs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pinned: Vec<usize>,
     /// Whether two runs print the same digits.
     pub deterministic: bool,
 }
@@ -161,6 +181,12 @@ pub struct CheckRecord {
     /// What the model has against the transcript, in the order of time.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub objections: Vec<SecondOpinion>,
+    /// Whether something disturbed the run that this is of.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub shaken: bool,
+    /// By how much the program's spans were multiplied in the run that this is of.
+    #[serde(skip_serializing_if = "is_one")]
+    pub scale: u64,
     /// Everything that happened; none if the host died of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub transcript: Option<Transcript>,
@@ -169,10 +195,14 @@ pub struct CheckRecord {
     pub timeline: Vec<String>,
 }
 
+fn is_one(scale: &u64) -> bool {
+    *scale == 1
+}
+
 impl CheckRecord {
     /// What the verdict means.
     pub fn meaning(&self) -> Meaning {
-        Meaning::of(self.judgement.verdict, self.expected.is_some())
+        Meaning::of(self.judgement.verdict, self.expected.is_some(), !self.shaken)
     }
 }
 

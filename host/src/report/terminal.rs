@@ -1,18 +1,24 @@
 //! A run as text for a person.
 
-use anstream::println;
+use anstream::{print, println};
 use owo_colors::OwoColorize;
 
 use super::meaning::Tally;
 use super::record::{CheckRecord, Host, Unit};
 use crate::contract::fault::Described;
 use crate::contract::model::Objection;
-use crate::contract::{Judgement, Verdict};
+use crate::contract::{Costs, Judgement, Verdict, shorten};
 
 /// Two lines: what machine this is, and what a figure means here.
 pub fn host(host: &Host) {
     let Host { kernel, kvm_mode, gic, cpu, cpus, .. } = host;
     println!("host    Linux {kernel}, KVM {kvm_mode}, {gic}, {cpu}, {cpus} CPU{}", if *cpus == 1 { "" } else { "s" });
+    if !host.boot.is_empty() {
+        println!("boot    {}", host.boot);
+    }
+    if !host.pinned.is_empty() {
+        println!("pinned  vCPUs on CPU {}", host.pinned.iter().map(usize::to_string).collect::<Vec<_>>().join(", "));
+    }
     match host.unit {
         Unit::Instructions => println!(
             "clock   {} MHz counter that counts instructions: figures are instructions, exact and repeatable, not time",
@@ -25,6 +31,29 @@ pub fn host(host: &Host) {
     }
 }
 
+/// What programs are made to take on this host, because it takes so long itself.
+pub fn costs(costs: &Costs) {
+    let Costs { exit, line, wake, lag } = costs;
+    let us = |ns: &u64| ns.div_ceil(1000);
+    print!("pace    exit {} us, KVM_IRQ_LINE {} us, wake-up {} us late", us(exit), us(line), us(wake));
+    if costs.timers_lag() {
+        print!(", ISTATUS {} us late: this host's timers lag", us(lag));
+    }
+    match costs.scale() {
+        1 => println!(),
+        scale => println!("; spans are {scale} times as long as usual"),
+    }
+}
+
+/// How far a timer's ISTATUS was seen behind its counter, at most.
+pub fn timer_lag(host: &Host, ticks: u64) {
+    println!(
+        "ISTATUS was clear up to {} {} after its deadline: this host's timers lag",
+        host.in_unit(ticks),
+        host.unit.name()
+    );
+}
+
 /// A line more, where it is measured what things cost.
 pub fn settings(host: &Host) {
     if !host.settings.is_empty() {
@@ -32,8 +61,23 @@ pub fn settings(host: &Host) {
     }
 }
 
+/// Whose timelines are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Timelines {
+    /// Those of violations that nobody expects, as far as they are worth reading.
+    OfViolations,
+    /// Those of all checks, as far as they are worth reading.
+    OfAll,
+    /// All there is of them, of all checks.
+    Full,
+}
+
+/// The most lines of a timeline that are shown unasked: with what stands above them 60.
+pub(super) const MOST_LINES: usize = 54;
+
 /// A check's line; a violation also shows its known cause and its timeline.
-pub fn check(check: &CheckRecord, with_timeline: bool) {
+pub fn check(check: &CheckRecord, timelines: Timelines) {
+    let with_timeline = timelines != Timelines::OfViolations;
     let verdict = format!("{:<13}", check.judgement.verdict);
     let verdict = match check.judgement.verdict {
         Verdict::Held => verdict.green().to_string(),
@@ -46,7 +90,8 @@ pub fn check(check: &CheckRecord, with_timeline: bool) {
     match check.expected {
         Some(why) if violated => println!("                   expected of this kernel: {why}"),
         Some(why) if check.judgement.verdict == Verdict::Held => {
-            println!("                   a violation is expected of this kernel, and there is none any more: {why}");
+            let gone = if check.shaken { "was not observed in a disturbed run" } else { "is mended" };
+            println!("                   a violation is expected of this kernel, and {gone}: {why}");
         }
         _ => {}
     }
@@ -61,7 +106,8 @@ pub fn check(check: &CheckRecord, with_timeline: bool) {
         println!("                   the model objects: {}{expected}", opinion.objection);
     }
     if (violated && check.expected.is_none()) || with_timeline {
-        for line in &check.timeline {
+        let most = if timelines == Timelines::Full { usize::MAX } else { MOST_LINES };
+        for line in shorten(&check.timeline, most) {
             println!("                   | {line}");
         }
     }

@@ -18,6 +18,8 @@ pub(crate) struct Died {
     pub(crate) last_line: Option<String>,
     /// The end of its kernel log, and where all of it is.
     pub(crate) last_words: String,
+    /// The command asked for it: it goes on in a fresh host, and nothing is to blame.
+    pub(crate) wanted: bool,
     /// The notes that the command had printed.
     pub(crate) notes: Vec<String>,
 }
@@ -40,6 +42,8 @@ pub(super) enum Stopped {
     Still(Standstill),
     /// Somebody wanted to leave.
     Left,
+    /// The command wants another host to go on in.
+    Fresh,
     /// It ended, but this part of what it sent never arrived.
     Lost(u32),
 }
@@ -69,6 +73,7 @@ impl Run<'_> {
             (None, Some(Stopped::Left)) => {
                 format!("the emulated host did not end {when} as Ctrl-A x wants, and was stopped")
             }
+            (None, Some(Stopped::Fresh)) => "the command cannot go on in this host".to_owned(),
             (None, Some(Stopped::Lost(part))) => {
                 format!("part {part} of what the emulated host sent was lost for good")
             }
@@ -88,6 +93,7 @@ impl Run<'_> {
             last_words.push_str(&format!("the end of its kernel log:\n  | {}\n", tail.join("\n  | ")));
         }
         last_words.push_str(&format!("its whole kernel log is in {}", self.log.display()));
-        Died { how, last_line: lines.last().map(|line| (*line).to_owned()), last_words, notes: heard.noted }
+        let wanted = why == Some(Stopped::Fresh);
+        Died { how, wanted, last_line: lines.last().map(|line| (*line).to_owned()), last_words, notes: heard.noted }
     }
 }

@@ -12,6 +12,9 @@ use crate::progress::Step;
 /// The note of a command whose next word comes soon: what it does until then takes far less than the host's boot did.
 const BRIEF: &str = "brief";
 
+/// The note of a command that cannot go on in this host, and wants another.
+const FRESH: &str = "fresh";
+
 /// How far a run has come; in that order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Stage {
@@ -35,6 +38,8 @@ pub(super) struct Heard {
     pub(super) noted: Vec<String>,
     /// The command has said that its next word comes soon.
     pub(super) brief: bool,
+    /// The command has asked for a fresh host to go on in.
+    pub(super) fresh: bool,
     /// How long the host took to boot.
     pub(super) boot: Duration,
     /// A line of the command that has not ended yet, where notes have to be told from the rest.
@@ -55,6 +60,7 @@ impl Heard {
             mute,
             noted: Vec::new(),
             brief: false,
+            fresh: false,
             boot: Duration::ZERO,
             unended: Vec::new(),
         }
@@ -84,6 +90,7 @@ impl Heard {
                 note if note.starts_with(mark) => {
                     let note = note.trim_end();
                     self.brief = note.strip_prefix(mark) == Some(BRIEF);
+                    self.fresh |= note.strip_prefix(mark) == Some(FRESH);
                     self.noted.push(note.to_owned());
                 }
                 _ => shown.extend_from_slice(line),

@@ -172,6 +172,9 @@ impl Run<'_> {
             if attended.as_ref().is_some_and(|(keyboard, _)| keyboard.left_in_vain()) {
                 return Ok(Some(Stopped::Left));
             }
+            if heard.fresh {
+                return Ok(Some(Stopped::Fresh));
+            }
             if started.elapsed() > self.timeout {
                 return Ok(Some(Stopped::TooLong));
             }

@@ -161,6 +161,11 @@ fn survive(
         if died.notes.is_empty() || journal.len() > MOST_NOTES {
             return Err(died.into());
         }
+        if died.wanted {
+            eprintln!("going on in a fresh host");
+            journal.extend(died.notes);
+            continue;
+        }
         eprintln!("{died}\ngoing on in a fresh host");
         journal.extend(died.notes);
         let last = died.last_line.map(|line| format!("; the last line of its kernel log: {line}")).unwrap_or_default();

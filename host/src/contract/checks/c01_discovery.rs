@@ -35,6 +35,8 @@ pub(super) const CHECKS: &[Check] = &[
 
 fn capability(p: &mut Program, action: Action) -> Judge {
     let asked = p.before(action);
+    // Where the answer is no, there may be no guest.
+    p.needs_no_guest();
     judge(move |t| match t.result(asked)? {
         version if version >= 1 => Ok(format!("version {version}: vtimer, ptimer and PMU levels")),
         other => violated(format!("KVM_CHECK_EXTENSION({KVM_CAP_ARM_USER_IRQ}) = {other}, but the mode is in use")),

@@ -31,7 +31,7 @@ pub(super) const CHECKS: &[Check] = &[
         clause: Clause::C3,
         claim: "A return forced by a signal shows the level that is asserted and was reported before.",
         catches: "A level dropped, or not refreshed, when KVM_RUN ends for a signal.",
-        fails_on: FailsOn::Faults(&[Fault::LevelIsAPulse, Fault::LevelLostOnSignal]),
+        fails_on: FailsOn::Faults(&[Fault::LevelIsAPulse, Fault::LevelLostOnSignal, Fault::SignalsIgnored]),
         program: signal_exit_carries_the_level,
     },
     Check {
@@ -120,7 +120,7 @@ fn mmio_exit_carries_the_level(p: &mut Program, exit: fn(&mut Program) -> Step) 
     let delay = p.us(300);
     let armed = p.arm_vtimer(delay);
     let before = exit(p);
-    p.spin_until(Value::Now(2 * delay));
+    VTIMER.spin_past(p, 2 * delay);
     let after = exit(p);
     judge(move |t| {
         low_before(t, VTIMER, armed, before)?;
@@ -132,7 +132,7 @@ fn mmio_exit_carries_the_level(p: &mut Program, exit: fn(&mut Program) -> Step) 
 fn signal_exit_carries_the_level(p: &mut Program) -> Judge {
     let (delay, later) = (p.us(300), p.us(2000));
     p.arm_vtimer(delay);
-    p.spin_until(Value::Now(2 * delay));
+    VTIMER.spin_past(p, 2 * delay);
     let (asked, sent) = p.ask(Action::SignalAfter { ticks: delay, vcpu: 0 });
     let waited = p.spin_until(Value::Now(later));
     judge(move |t| -> Judged {
@@ -277,7 +277,7 @@ fn vtimer_level_says_nothing_of_the_ptimer(p: &mut Program) -> Judge {
     let delay = p.us(300);
     p.arm_ptimer(p.us(1_000_000));
     p.arm_vtimer(delay);
-    p.spin_until(Value::Now(2 * delay));
+    VTIMER.spin_past(p, 2 * delay);
     let after = p.mmio_read();
     p.write(sysreg::CNTP_CTL, 0);
     judge(move |t| {

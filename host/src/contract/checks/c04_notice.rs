@@ -1,7 +1,7 @@
 //! C4: a level change makes KVM_RUN return before guest code runs on.
 
 use super::common::{BOTH, PTIMER, Timer, VTIMER, levels_at, low_before, short};
-use crate::contract::{Action, Check, Clause, FailsOn, Fault, Judge, Program, Value, judge, violated};
+use crate::contract::{Action, Check, Clause, FailsOn, Fault, Judge, Program, judge, violated};
 use crate::lines::Levels;
 
 pub(super) const CHECKS: &[Check] = &[
@@ -86,7 +86,7 @@ pub(super) const CHECKS: &[Check] = &[
 fn rising_level_ends_kvm_run(p: &mut Program) -> Judge {
     let delay = p.us(300);
     let armed = p.arm_vtimer(delay);
-    let spun = p.spin_until(Value::Now(3 * delay));
+    let spun = VTIMER.spin_past(p, 3 * delay);
     judge(move |t| {
         let (armed, spun) = (t.at(armed)?, t.at(spun)?);
         match t.returns_between(0, armed.after, spun.after).find(|r| r.levels.contains(Levels::VTIMER)) {
@@ -99,7 +99,7 @@ fn rising_level_ends_kvm_run(p: &mut Program) -> Judge {
 fn rising_level_is_on_time(p: &mut Program) -> Judge {
     let delay = p.us(300);
     let armed = p.arm_vtimer(delay);
-    let spun = p.spin_until(Value::Now(10 * delay));
+    let spun = VTIMER.spin_past(p, 10 * delay);
     judge(move |t| {
         let deadline = t.deadline(armed)?;
         let spun = t.at(spun)?;
@@ -138,7 +138,7 @@ fn falling_level_is_noticed(p: &mut Program, timer: Timer) -> Judge {
 fn ptimer_rising_level_ends_kvm_run(p: &mut Program) -> Judge {
     let delay = p.us(300);
     let armed = p.arm_ptimer(delay);
-    let spun = p.spin_until(Value::Now(3 * delay));
+    let spun = PTIMER.spin_past(p, 3 * delay);
     judge(move |t| {
         let (armed, spun) = (t.at(armed)?, t.at(spun)?);
         match t.returns_between(0, armed.after, spun.after).find(|r| r.levels.contains(Levels::PTIMER)) {
@@ -188,7 +188,7 @@ fn rise_of_a_second(p: &mut Program) -> Judge {
     let delay = short(p);
     VTIMER.expire(p);
     let armed = PTIMER.arm(p, delay);
-    let spun = p.spin(2 * delay);
+    let spun = PTIMER.spin_past(p, 2 * delay);
     judge(move |t| match t.returns_between(0, t.at(armed)?.before, t.at(spun)?.after).find(|r| r.levels == BOTH) {
         Some(r) => Ok(format!("returned with {}, levels {}", r.exit, r.levels)),
         None => violated("the guest spun past the ptimer's deadline, and no return showed both levels"),
@@ -200,7 +200,7 @@ fn each_deadline_is_noticed(p: &mut Program) -> Judge {
     let rounds: Vec<_> = (0..5)
         .map(|_| {
             let armed = VTIMER.arm(p, delay);
-            let spun = p.spin(2 * delay);
+            let spun = VTIMER.spin_past(p, 2 * delay);
             VTIMER.off(p);
             (armed, spun, p.mmio_read())
         })

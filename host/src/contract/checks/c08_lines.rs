@@ -282,7 +282,7 @@ fn stays_up_and_interrupts_again(p: &mut Program) -> Judge {
         }
         let taken = t.at(waited)?.value;
         if taken < 3 {
-            return violated(format!("{taken} interrupts were taken while the line stayed up for 1 ms"));
+            return violated(format!("{taken} interrupts were taken while the line stayed up for {up} ticks"));
         }
         let lowered = t.time_of(lowered)?;
         let slack = delay / 2;

@@ -181,7 +181,7 @@ fn tval_from_now(p: &mut Program, timer: Timer) -> Judge {
     let cval_read = p.read(timer.cval);
     p.write(timer.ctl, 1);
     let early = p.mmio_read();
-    p.spin(2 * delay);
+    timer.spin_past(p, 2 * delay);
     let late = p.mmio_read();
     judge(move |t| {
         let (before, after, cval) = (t.at(before)?.value, t.at(after)?.value, t.at(cval_read)?.value);
@@ -213,7 +213,7 @@ fn later_deadline(p: &mut Program, timer: Timer) -> Judge {
     let low = p.mmio_read();
     let from = p.note(0);
     let to = p.spin(delay / 4);
-    let spun = p.spin(2 * delay);
+    let spun = timer.spin_past(p, 2 * delay);
     judge(move |t| {
         levels_at(t, high, timer.level, "before the change")?;
         low_before(t, timer, ahead, low)?;
@@ -264,7 +264,7 @@ fn counter_offset(p: &mut Program) -> Judge {
     let virtual_ = p.read(sysreg::CNTVCT);
     let later = p.read(sysreg::CNTPCT);
     let armed = VTIMER.arm(p, delay);
-    p.spin(2 * delay);
+    VTIMER.spin_past(p, 2 * delay);
     let high = p.mmio_read();
     judge(move |t| {
         let (physical, virtual_, later) = (t.at(physical)?, t.at(virtual_)?, t.at(later)?);

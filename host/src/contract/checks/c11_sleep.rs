@@ -2,7 +2,7 @@
 
 use vtick_abi::litmus::sysreg;
 
-use super::common::{PTIMER, Timer, VTIMER, levels_at, short, sleep, taken_at};
+use super::common::{PTIMER, Timer, VTIMER, asleep_before, levels_at, short, sleep, taken_at};
 use crate::contract::{Action, Check, Clause, FailsOn, Fault, Judge, Program, Step, Value, judge, violated};
 use crate::lines::{Levels, Line, Routing};
 
@@ -124,7 +124,7 @@ fn woke_at_the_deadline(p: &Program, timer: Timer, armed: Step, woke: Step) -> J
     let late = p.us(LATE_US);
     judge(move |t| {
         let deadline = timer.deadline(t, armed)?;
-        let woke = t.at(woke)?;
+        let woke = asleep_before(t, woke, deadline)?;
         if woke.after < deadline {
             return violated(format!("WFI ended {} ticks before the deadline", deadline - woke.after));
         }

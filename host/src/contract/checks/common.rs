@@ -2,7 +2,7 @@
 
 use vtick_abi::litmus::sysreg;
 
-use crate::contract::{Program, Step, Transcript, Unheld, Value, disturbed, violated};
+use crate::contract::{GuestRecord, Program, Step, Transcript, Unheld, Value, disturbed, violated};
 use crate::lines::Levels;
 
 /// One of the two timers that a guest at EL1 has.
@@ -54,11 +54,19 @@ impl Timer {
         if self.level == Levels::VTIMER { t.deadline(set) } else { Ok(t.at(set)?.value) }
     }
 
+    /// Spins for so long, and past a deadline with that; then notes what the timer itself says of its output. The step is
+    /// the spinning.
+    pub(super) fn spin_past(self, p: &mut Program, ticks: u64) -> Step {
+        let spun = p.spin(ticks);
+        p.read(self.ctl);
+        spun
+    }
+
     /// Arms the timer, spins past its deadline, and makes an exit by which its level is known.
     pub(super) fn expire(self, p: &mut Program) -> Step {
         let delay = short(p);
         self.arm(p, delay);
-        p.spin(2 * delay);
+        self.spin_past(p, 2 * delay);
         p.mmio_read()
     }
 }
@@ -90,6 +98,15 @@ pub(super) fn low_before(t: &Transcript, timer: Timer, armed: Step, step: Step) 
         return disturbed(format!("the exit before the deadline came {} ticks after it", exit.returned - deadline));
     }
     levels_at(t, step, Levels::NONE, "before the deadline")
+}
+
+/// The record of a WFI that began before this deadline: one that began after it has nothing to sleep for.
+pub(super) fn asleep_before(t: &Transcript, wfi: Step, deadline: u64) -> Result<&GuestRecord, Unheld> {
+    let slept = t.at(wfi)?;
+    if slept.before >= deadline {
+        return disturbed(format!("the guest came to WFI {} ticks after the deadline", slept.before - deadline));
+    }
+    Ok(slept)
 }
 
 /// That KVM_RUN did not return on the vCPU of these steps between the end of one and the end of the other.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::common::sleep;
 use super::gic::{
-    GICD_ISPENDR, GICD_SGIR, acknowledged, all_met, enable, gave, lines_only_moved, sgi_to, sgi_to_others, sgi_to_self,
+    GICD_ISPENDR, GICD_SGIR, acknowledged, enable, gave, lines_only_moved, sgi_to, sgi_to_others, sgi_to_self,
     take_and_count,
 };
 use crate::contract::fault::Fault;
@@ -137,7 +137,6 @@ fn exchange(p: &mut Program, vcpus: usize, rounds: &[Vec<Send>]) -> Judge {
                 interrupts => return violated(format!("vCPU {cpu} took {interrupts} interrupts, due were {seen}")),
             }
         }
-        all_met(t)?;
         let calls = lines_only_moved(t)?;
         Ok(format!("{sent} writes to GICD_SGIR, {taken} SGIs due and {taken} taken; lines driven {calls} times"))
     })

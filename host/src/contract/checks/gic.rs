@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use vtick_abi::layout::{GICC_BASE, GICD_BASE};
 
-use crate::contract::{Action, Event, Program, Step, Transcript, Unheld, Value, disturbed, violated};
+use crate::contract::{Action, Event, Program, Step, Transcript, Unheld, Value, violated};
 use crate::lines::Routing;
 
 // The Distributor's registers [GICv2/4.1.2].
@@ -186,13 +186,4 @@ pub(super) fn lines_only_moved(t: &Transcript) -> Result<usize, Unheld> {
         }
     }
     Ok(calls)
-}
-
-/// That all vCPUs came to every meeting in time.
-pub(super) fn all_met(t: &Transcript) -> Result<(), Unheld> {
-    let late = |event: &&Event| matches!(event, Event::Action { result, .. } if *result == -i64::from(libc::ETIMEDOUT));
-    match t.events.iter().find(late) {
-        None => Ok(()),
-        Some(_) => disturbed("a vCPU did not come to where all meet in time"),
-    }
 }

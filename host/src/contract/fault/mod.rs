@@ -44,6 +44,10 @@ pub enum Fault {
     NoReturnOnRise,
     NoReturnOnFall,
     StormWhileHigh,
+    StormWithoutLevel,
+    StormWithoutEnd,
+    StormFromTheStart,
+    SignalsIgnored,
     ReturnsWithoutReason,
     KickedAllTheTime,
     ImmediateExitIgnored,
@@ -114,6 +118,8 @@ pub enum Passed {
     Swallow,
     /// The vCPU never wakes.
     SleepOn,
+    /// KVM_RUN goes on, even if it was to end.
+    Deaf,
 }
 
 /// What a faulty kernel knows of a vCPU when KVM_RUN returns.
@@ -149,6 +155,8 @@ struct VcpuState {
     ever: Levels,
     /// Returns without a reason still to come before the guest is entered.
     fakes: u32,
+    /// Such returns come for ever, with these levels.
+    storm: Option<Levels>,
     irq: bool,
     fiq: bool,
     sync_flags: Option<u64>,
@@ -178,6 +186,9 @@ impl Injector {
     /// A return of KVM_RUN that comes instead of entering the guest.
     pub fn before_run(&mut self, vcpu: usize) -> Option<(Exit, Levels)> {
         let state = &mut self.vcpus[vcpu];
+        if let Some(levels) = state.storm {
+            return Some((Exit::Interrupted, levels));
+        }
         state.fakes = state.fakes.checked_sub(1)?;
         Some((Exit::Interrupted, state.real))
     }
@@ -237,6 +248,19 @@ impl Injector {
                 state.fakes = 16;
                 levels
             }
+            Fault::StormWithoutLevel if inside.cntv_ctl & 7 == 5 || inside.cntp_ctl & 7 == 5 => {
+                state.storm = Some(Levels::NONE);
+                Levels::NONE
+            }
+            Fault::StormWithoutEnd if levels != Levels::NONE => {
+                state.storm = Some(levels);
+                levels
+            }
+            Fault::StormFromTheStart => {
+                state.storm = Some(levels);
+                levels
+            }
+            Fault::SignalsIgnored if interrupted && levels == before => return Passed::Deaf,
             Fault::ReturnsWithoutReason => {
                 state.fakes = 1;
                 levels

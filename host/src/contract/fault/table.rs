@@ -66,6 +66,26 @@ pub const FAULTS: &[Described] = &[
         "While a level is high KVM_RUN returns again and again without entering the guest.",
     ),
     described(
+        Fault::StormWithoutLevel,
+        "storm-without-a-level",
+        "Once a timer's output is asserted KVM_RUN returns for ever without entering the guest, and shows no level.",
+    ),
+    described(
+        Fault::StormWithoutEnd,
+        "storm-without-end",
+        "Once a level is high KVM_RUN returns for ever without entering the guest.",
+    ),
+    described(
+        Fault::StormFromTheStart,
+        "storm-from-the-start",
+        "After its first return KVM_RUN returns for ever without entering the guest.",
+    ),
+    described(
+        Fault::SignalsIgnored,
+        "signals-ignored",
+        "No signal and no immediate_exit ends KVM_RUN: a vCPU that does not exit by itself cannot be had back.",
+    ),
+    described(
         Fault::ReturnsWithoutReason,
         "returns-without-reason",
         "Every second KVM_RUN returns EINTR without entering the guest.",

@@ -46,7 +46,7 @@ pub(super) fn collect(program: &Program, transcript: &Transcript) -> Vec<Request
                     asked.entry(value as usize).or_default().push_back((exit.vcpu, exit.returned));
                 }
             }
-            Event::Action { at, action: index, result } => {
+            Event::Action { at, action: index, result, .. } => {
                 let Some(&action) = program.actions().get(index) else { continue };
                 let (vcpu, asked) = asked.get_mut(&index).and_then(VecDeque::pop_front).unwrap_or((0, 0));
                 let from = match action {

@@ -104,6 +104,22 @@ pub enum Action {
     ForbiddenInitSequence,
 }
 
+impl Action {
+    /// Whether a kernel may refuse it: what it returns is for the check to judge. Any other that is refused has gone wrong.
+    pub fn may_be_refused(&self) -> bool {
+        matches!(
+            self,
+            Action::RawLine { .. }
+                | Action::Get(_)
+                | Action::Set(..)
+                | Action::CreateVcpu(_)
+                | Action::CounterOffset(_)
+                | Action::CheckExtension { .. }
+                | Action::CheckSystemExtension { .. }
+        )
+    }
+}
+
 /// A timer register that ONE_REG reaches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "registers by their names")]

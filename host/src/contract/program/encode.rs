@@ -44,6 +44,13 @@ impl Program {
         (header, ops)
     }
 
+    /// How often KVM_RUN may return on a vCPU before it is taken for a storm: far above what any program needs. Each
+    /// operation makes a return or two; loops go round a hundred times at most.
+    pub fn most_returns(&self) -> u64 {
+        let ops: usize = self.blocks.iter().map(|block| block.ops.len()).sum();
+        if self.setup.most_returns > 0 { self.setup.most_returns } else { 2000 + 50 * ops as u64 }
+    }
+
     /// Whether the guest writes CNTP_CTL: the physical timer takes down some hosts.
     pub fn uses_ptimer(&self) -> bool {
         let writes = |op: &Op| op.code == code::WRITE && op.what == sysreg::CNTP_CTL && op.value & 1 == 1;

@@ -44,6 +44,8 @@ struct Block {
 /// A litmus program under construction, and then as it is run.
 pub struct Program {
     cntfrq: u64,
+    /// By how much spans are multiplied.
+    scale: u64,
     /// The VM it runs in.
     pub setup: Setup,
     blocks: Vec<Block>,
@@ -63,9 +65,15 @@ pub struct Program {
 impl Program {
     /// An empty program for one vCPU on a machine whose counter runs at `cntfrq` Hz.
     pub fn new(cntfrq: u64) -> Program {
+        Program::paced(cntfrq, 1)
+    }
+
+    /// The same for a machine, or a patience, that makes all spans `scale` times as long.
+    pub fn paced(cntfrq: u64, scale: u64) -> Program {
         let mut program = Program {
             cntfrq,
-            setup: Setup::new(cntfrq / 4),
+            scale,
+            setup: Setup::new(cntfrq / 4 * scale, scale),
             blocks: Vec::new(),
             main: [None; MAX_VCPUS],
             irq: [None; MAX_VCPUS],
@@ -86,9 +94,10 @@ impl Program {
         self.blocks.len() - 1
     }
 
-    /// Counter ticks in `n` microseconds.
+    /// Counter ticks in `n` microseconds of a machine that is as fast as programs are made for; on a slower one they are
+    /// as many times more.
     pub fn us(&self, n: u64) -> u64 {
-        n * self.cntfrq / 1_000_000
+        n * self.cntfrq / 1_000_000 * self.scale
     }
 
     // The VM ------------------------------------------------------------------------------------------------------
@@ -102,6 +111,11 @@ impl Program {
     pub fn stop_after(&mut self, ticks: u64) {
         self.setup.limit = ticks;
         self.setup.may_not_end = true;
+    }
+
+    /// All there is to look at is what the host does before any vCPU runs: no guest runs at all.
+    pub fn needs_no_guest(&mut self) {
+        self.setup.needs_guest = false;
     }
 
     /// The kernel emulates this interrupt controller.
@@ -137,7 +151,7 @@ impl Program {
 
     /// Writes the program of another VM, which runs beside this one on the same host CPU.
     pub fn beside<T>(&mut self, write: impl FnOnce(&mut Program) -> T) -> T {
-        let mut neighbour = Program::new(self.cntfrq);
+        let mut neighbour = Program::paced(self.cntfrq, self.scale);
         let result = write(&mut neighbour);
         self.neighbour = Some(Box::new(neighbour));
         result

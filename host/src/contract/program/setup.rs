@@ -21,6 +21,16 @@ pub struct Setup {
     pub off: u8,
     /// How long the program may take before the watchdog ends it, in counter ticks.
     pub limit: u64,
+    /// How many times longer than otherwise vCPUs wait for each other in userspace.
+    pub patience: u64,
+    /// The seed of what disturbs the threads of the program, if something does.
+    pub disturb: Option<u64>,
+    /// How often KVM_RUN may return on a vCPU before the program is ended: 0: [`Program::most_returns`] says.
+    ///
+    /// [`Program::most_returns`]: super::Program::most_returns
+    pub most_returns: u64,
+    /// Whether a guest runs at all.
+    pub needs_guest: bool,
     /// Whether being ended by the watchdog is what the program is for.
     pub may_not_end: bool,
     /// Whether the guest ends by turning its machine off.
@@ -54,7 +64,7 @@ impl std::fmt::Display for Irqchip {
 
 impl Setup {
     /// One vCPU, no in-kernel interrupt controller, levels ignored, an end within `limit`.
-    pub(super) fn new(limit: u64) -> Setup {
+    pub(super) fn new(limit: u64, scale: u64) -> Setup {
         Setup {
             vcpus: 1,
             creation: Vec::new(),
@@ -64,6 +74,10 @@ impl Setup {
             pmu: false,
             off: 0,
             limit,
+            patience: scale,
+            disturb: None,
+            most_returns: 0,
+            needs_guest: true,
             may_not_end: false,
             powers_off: false,
             notes_pc: false,

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::refusal::Refusal;
 use super::timeline::describe_exit;
 use crate::exit::Exit;
 use crate::lines::{Levels, Line};
@@ -151,6 +152,93 @@ pub enum Ending {
         /// Where the guest was.
         pc: String,
     },
+    /// A system call was refused without which it could not go on: the transcript's last [`Event::Refused`].
+    Refused,
+    /// KVM_RUN returned more often than any program needs.
+    Storm(Storm),
+    /// No signal brought it back from KVM_RUN.
+    Stuck {
+        /// Where its thread is, as far as the host can tell.
+        place: String,
+    },
+    /// vtick itself failed.
+    HarnessError {
+        /// At what.
+        message: String,
+    },
+}
+
+/// Returns of KVM_RUN without an end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Storm {
+    /// How many returns there were when the program was ended.
+    pub returns: u64,
+    /// The last returns that were all alike.
+    pub alike: u64,
+    /// Ticks from one of these to the next, on average.
+    pub period: u64,
+    /// Why they came, as the last one says.
+    pub exit: Exit,
+    /// The levels that they showed.
+    pub levels: Levels,
+    /// What the guest was doing.
+    pub stopped: Stopped,
+}
+
+impl Storm {
+    /// The storm that the returns of a vCPU are, the last ones first.
+    pub fn of<'a>(returns: u64, latest_first: impl Iterator<Item = &'a Return>, stopped: Stopped) -> Option<Storm> {
+        let mut latest_first = latest_first.peekable();
+        let last = **latest_first.peek()?;
+        let mut alike = 0;
+        let mut first = last;
+        for r in latest_first.take_while(|r| r.exit == last.exit && r.levels == last.levels) {
+            alike += 1;
+            first = *r;
+        }
+        let period = last.returned.saturating_sub(first.returned) / u64::max(alike - 1, 1);
+        Some(Storm { returns, alike, period, exit: last.exit, levels: last.levels, stopped })
+    }
+}
+
+/// What disturbs the threads of a program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "disturbance", rename_all = "kebab-case")]
+pub enum Disturbance {
+    /// Another thread was busy on a host CPU.
+    Busy {
+        /// Which.
+        cpu: usize,
+        /// For how many ticks.
+        ticks: u64,
+        /// With real-time priority, higher than that of any thread of the program.
+        real_time: bool,
+    },
+    /// A signal to a vCPU's thread.
+    Signal {
+        /// Which.
+        vcpu: usize,
+    },
+    /// A vCPU's thread was moved to another host CPU.
+    Moved {
+        /// Which.
+        vcpu: usize,
+        /// Where to.
+        cpu: usize,
+    },
+}
+
+impl std::fmt::Display for Disturbance {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match *self {
+            Disturbance::Busy { cpu, ticks, real_time } => {
+                let how = if real_time { "real-time" } else { "ordinary" };
+                write!(f, "a thread of {how} priority was busy on CPU {cpu} for {ticks} ticks")
+            }
+            Disturbance::Signal { vcpu } => write!(f, "a signal to vCPU {vcpu}'s thread"),
+            Disturbance::Moved { vcpu, cpu } => write!(f, "vCPU {vcpu}'s thread was moved to CPU {cpu}"),
+        }
+    }
 }
 
 /// Something that happened, on the host's counter.
@@ -178,8 +266,27 @@ pub enum Event {
         at: u64,
         /// Index of the action.
         action: usize,
+        /// When it was to be done, where another thread did it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        due: Option<u64>,
         /// What the system call returned, or minus errno.
         result: i64,
+    },
+    /// Something disturbed the threads of the program, because it was told to.
+    Disturbed {
+        /// Host counter when it was over.
+        at: u64,
+        /// What.
+        what: Disturbance,
+    },
+    /// The kernel refused a system call that has to succeed.
+    Refused(Refusal),
+    /// So many events of a storm are left out here.
+    LeftOut {
+        /// Host counter of the first.
+        at: u64,
+        /// How many.
+        count: usize,
     },
 }
 
@@ -188,7 +295,9 @@ impl Event {
         match self {
             Event::Return(r) => r.returned,
             Event::Guest(g) => g.after,
-            Event::Line { at, .. } | Event::Action { at, .. } => *at,
+            Event::Refused(refusal) => refusal.at,
+            Event::Line { at, .. } | Event::Action { at, .. } | Event::LeftOut { at, .. } => *at,
+            Event::Disturbed { at, .. } => *at,
         }
     }
 }

@@ -4,16 +4,22 @@
 //! The clock is the host's CNTVCT_EL0 in ticks. The guest's counter is the same less the VM's offset, which the guest
 //! reports when it starts.
 
+mod calm;
 mod events;
+mod fold;
+mod refusal;
+mod storm;
 mod timeline;
 
 use serde::{Deserialize, Serialize};
 use vtick_abi::litmus::{Op, code, kind, sysreg};
 
 use super::program::{ActionRef, Program, Step};
-use super::verdict::{Unheld, violated};
+use super::verdict::{Unheld, disturbed, violated};
 
-pub use events::{Ending, Event, GuestRecord, Ptimer, Return, Stopped};
+pub use events::{Disturbance, Ending, Event, GuestRecord, Ptimer, Return, Stopped, Storm};
+pub use fold::shorten;
+pub use refusal::Refusal;
 
 /// Everything that happened while a program ran.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,9 +38,15 @@ pub struct Transcript {
     /// Why the program could not be run on this host, if so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unavailable: Option<String>,
+    /// How long threads of the program were ready to run and did not, in ticks.
+    #[serde(skip)]
+    pub waited: u64,
     /// First operation and length of each block, to find a step's records.
     #[serde(skip)]
     starts: Vec<u32>,
+    /// The operations.
+    #[serde(skip)]
+    ops: Vec<Op>,
 }
 
 impl Transcript {
@@ -42,8 +54,17 @@ impl Transcript {
     pub fn new(program: &Program, mut events: Vec<Event>, endings: Vec<Ending>, offset: u64) -> Transcript {
         events.sort_by_key(Event::at);
         let starts = program.block_starts();
-        let mut transcript =
-            Transcript { events, endings, offset, warnings: None, neighbour: None, unavailable: None, starts };
+        let mut transcript = Transcript {
+            events,
+            endings,
+            offset,
+            warnings: None,
+            neighbour: None,
+            unavailable: None,
+            waited: 0,
+            starts,
+            ops: program.encode().1,
+        };
         transcript.complete_ptimers(program);
         transcript
     }
@@ -63,6 +84,20 @@ impl Transcript {
     /// The transcript of a program that this host cannot run, for this reason.
     pub fn unavailable(program: &Program, reason: String) -> Transcript {
         Transcript { unavailable: Some(reason), ..Transcript::new(program, Vec::new(), Vec::new(), 0) }
+    }
+
+    /// Whether a vCPU is still in KVM_RUN, and no signal brings it back.
+    pub fn is_stuck(&self) -> bool {
+        let stuck = self.endings.iter().any(|ending| matches!(ending, Ending::Stuck { .. }));
+        stuck || self.neighbour.as_deref().is_some_and(Transcript::is_stuck)
+    }
+
+    /// The system calls that the kernel refused.
+    pub fn refusals(&self) -> impl Iterator<Item = &Refusal> {
+        self.events.iter().filter_map(|event| match event {
+            Event::Refused(refusal) => Some(refusal),
+            _ => None,
+        })
     }
 
     /// Index of a step's operation in the encoded program.
@@ -134,7 +169,8 @@ impl Transcript {
         });
         match found {
             Some(result) => Ok(result),
-            None => violated(format!("the host never came to action {}", action.0)),
+            // Every vCPU has come to its end by now, or else that is what is said.
+            None => disturbed(format!("the program ended before the host came to action {}", action.0)),
         }
     }
 
@@ -154,7 +190,8 @@ impl Transcript {
         });
         match found {
             Some(at) => Ok(at),
-            None => violated(format!("the host never came to action {}", action.0)),
+            // Every vCPU has come to its end by now, or else that is what is said.
+            None => disturbed(format!("the program ended before the host came to action {}", action.0)),
         }
     }
 

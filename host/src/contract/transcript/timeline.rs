@@ -1,9 +1,11 @@
 //! A transcript as lines of text: guest and exits interleaved, ticks relative to the deadline.
 
-use vtick_abi::litmus::{base, code, sysreg};
+use vtick_abi::litmus::{Op, base, code, sysreg};
 use vtick_abi::mailbox;
 
+use super::fold::{Line, fold};
 use super::{Ending, Event, GuestRecord, Transcript};
+use crate::contract::diagnosis::diagnose;
 use crate::contract::program::Program;
 use crate::exit::Exit;
 
@@ -12,32 +14,51 @@ impl Transcript {
     pub fn timeline(&self, program: &Program) -> Vec<String> {
         let origin = self.origin(program);
         let relative = |at: u64| at.wrapping_sub(origin) as i64;
+        let (_, ops) = program.encode();
         let mut lines = Vec::new();
         for event in &self.events {
-            let at = relative(event.at());
-            lines.push(match event {
-                Event::Return(r) => format!("{at:>+12}  vCPU {}  {r} (entered {:+})", r.vcpu, relative(r.entered)),
-                Event::Guest(g) => format!("{at:>+12}  vCPU {}    guest: {}", g.vcpu, self.describe(program, g)),
+            let (what, aside) = match event {
+                Event::Return(r) => (format!("vCPU {}  {r}", r.vcpu), format!(" (entered {:+})", relative(r.entered))),
+                Event::Guest(g) => {
+                    let (what, value) = describe(program, &ops, g);
+                    (format!("vCPU {}    guest: {what}", g.vcpu), value)
+                }
                 Event::Line { vcpu, line, level, .. } => {
-                    format!("{at:>+12}  vCPU {vcpu}  KVM_IRQ_LINE: {} {line}", if *level { "raise" } else { "lower" })
+                    let verb = if *level { "raise" } else { "lower" };
+                    (format!("vCPU {vcpu}  KVM_IRQ_LINE: {verb} {line}"), String::new())
                 }
                 Event::Action { action, result, .. } => {
-                    format!("{at:>+12}          host: {} = {result}", program.actions()[*action])
+                    (format!("        host: {} = {result}", program.actions()[*action]), String::new())
                 }
-            });
+                Event::Refused(refusal) => match refusal.vcpu {
+                    Some(vcpu) => (format!("vCPU {vcpu}  {refusal}"), String::new()),
+                    None => (format!("        {refusal}"), String::new()),
+                },
+                Event::Disturbed { what, .. } => (format!("        disturbed: {what}"), String::new()),
+                Event::LeftOut { count, .. } => {
+                    (format!("        ({count} events of the storm are left out)"), String::new())
+                }
+            };
+            lines.push(Line { at: Some(relative(event.at())), what, aside });
         }
         for (vcpu, ending) in self.endings.iter().enumerate() {
-            lines.push(match ending {
-                Ending::Done => format!("{:>12}  vCPU {vcpu}  came to its end", ""),
-                Ending::Stopped(s) => format!("{:>+12}  vCPU {vcpu}  stopped at {s}", relative(s.at)),
-                Ending::Exception { vector, esr, elr, far } => format!(
-                    "{:>12}  vCPU {vcpu}  unexpected exception, vector {vector:#x}: ESR_EL1 {esr:#x}, ELR_EL1 {elr}, FAR_EL1 {far:#x}",
-                    ""
+            let (at, what) = match ending {
+                Ending::Done => (None, "came to its end".to_owned()),
+                Ending::Stopped(s) => (Some(relative(s.at)), format!("stopped at {s}")),
+                Ending::Exception { vector, esr, elr, far } => (
+                    None,
+                    format!(
+                        "unexpected exception, vector {vector:#x}: ESR_EL1 {esr:#x}, ELR_EL1 {elr}, FAR_EL1 {far:#x}"
+                    ),
                 ),
-                Ending::Panic { message } => format!("{:>12}  vCPU {vcpu}  guest panic: {message}", ""),
-                Ending::Failed { exit, pc } => format!("{:>12}  vCPU {vcpu}  KVM_RUN: {exit}, guest at {pc}", ""),
-            });
+                Ending::Panic { message } => (None, format!("guest panic: {message}")),
+                Ending::Failed { exit, pc } => (None, format!("KVM_RUN: {exit}, guest at {pc}")),
+                Ending::Storm(storm) => (Some(relative(storm.stopped.at)), format!("stopped at {}", storm.stopped)),
+                other => (None, diagnose(other)),
+            };
+            lines.push(Line { at, what: format!("vCPU {vcpu}  {what}"), aside: String::new() });
         }
+        let mut lines = fold(&lines);
         if let (Some(neighbour), Some(transcript)) = (program.neighbour(), &self.neighbour) {
             lines.push("the VM beside it:".to_owned());
             lines.extend(transcript.timeline(neighbour));
@@ -64,14 +85,17 @@ impl Transcript {
             None => self.events.first().map_or(0, Event::at),
         }
     }
+}
 
-    fn describe(&self, program: &Program, g: &GuestRecord) -> String {
-        match g.kind {
-            1 => format!("IRQ taken at {:#x}", g.value),
-            2 => format!("FIQ taken at {:#x}", g.value),
-            3 => format!("{}: UNDEFINED (ESR_EL1 {:#x})", program.describe(program.step(g.op)), g.value),
-            _ => format!("{} [{:#x}]", program.describe(program.step(g.op)), g.value),
-        }
+/// What a record says, and what does not count for two of them to be alike: the turns of a loop.
+fn describe(program: &Program, ops: &[Op], g: &GuestRecord) -> (String, String) {
+    let what = || program.describe(program.step(g.op));
+    match g.kind {
+        1 => (format!("IRQ taken at {:#x}", g.value), String::new()),
+        2 => (format!("FIQ taken at {:#x}", g.value), String::new()),
+        3 => (format!("{}: UNDEFINED (ESR_EL1 {:#x})", what(), g.value), String::new()),
+        _ if ops.get(g.op as usize).is_some_and(|op| op.code == code::LOOP) => (what(), format!(" [{:#x}]", g.value)),
+        _ => (format!("{} [{:#x}]", what(), g.value), String::new()),
     }
 }
 

@@ -1,7 +1,7 @@
 //! What the host does when a program asks.
 
 use std::sync::PoisonError;
-use std::time::Duration;
+use std::sync::atomic::Ordering;
 
 use kvm_bindings::{KVM_ARM_VCPU_PMU_V3, kvm_vcpu_init};
 use vmm_sys_util::ioctl::ioctl_with_ref;
@@ -25,9 +25,6 @@ struct CounterOffset {
 
 ioctl_iow_nr!(KVM_ARM_SET_COUNTER_OFFSET, kvm_bindings::KVMIO, 0xb5, CounterOffset);
 
-/// How long a vCPU waits for the others.
-const MEETING_PATIENCE: Duration = Duration::from_millis(100);
-
 impl Run {
     /// Does action `action` on behalf of `vcpu`'s thread.
     pub(super) fn act(&self, index: usize, vcpu: &mut Vcpu, action: usize, events: &mut Vec<Event>) {
@@ -38,9 +35,16 @@ impl Run {
                 return;
             }
             Action::Spi { intid, level } => self.spi(Some(index), intid, level, events).map(|()| 0),
+            Action::Reinit { restore_timers } => self.reinit(index, vcpu, restore_timers, events).map(|()| 0),
             now => self.act_now(index, vcpu, now),
         };
-        events.push(Event::Action { at: counter(), action, result: result.unwrap_or_else(|e| minus_errno(&e)) });
+        if let Err(error) = &result
+            && !self.actions[action].may_be_refused()
+        {
+            events.extend(error.refusal(Some(index), !self.begun.load(Ordering::Relaxed)).map(Event::Refused));
+        }
+        let result = result.unwrap_or_else(|e| minus_errno(&e));
+        events.push(Event::Action { at: counter(), action, due: None, result });
     }
 
     fn act_now(&self, index: usize, vcpu: &mut Vcpu, action: Action) -> Result<i64, Error> {
@@ -51,6 +55,9 @@ impl Run {
                 unreachable!("these are for the helper")
             }
             Action::Spi { .. } => unreachable!("it may drive lines: done by the caller, which notes them"),
+            Action::Reinit { .. } => {
+                unreachable!("some of its calls may be refused: done by the caller, which notes them")
+            }
             Action::MoveToFreshVm => unreachable!("the vCPU's thread leaves instead"),
             Action::Line { vcpu, line, level } => {
                 drop(fault);
@@ -93,20 +100,6 @@ impl Run {
                 if let Some(value) = fault.map_or(Some(value), |fault| fault.set(register, value)) {
                     vcpu.set_register(id(register), value)?;
                 }
-            }
-            Action::Reinit { restore_timers } => {
-                let restore = match injected {
-                    Some(Fault::ReinitKeepsTimers) => true,
-                    Some(Fault::RestoreLosesTimers) => false,
-                    _ => restore_timers,
-                };
-                // The counter goes on; to restore it would turn it back.
-                vcpu.reinit(|id| match id {
-                    registers::TIMER_CNT | registers::PTIMER_CNT => false,
-                    registers::TIMER_CTL | registers::TIMER_CVAL => restore,
-                    registers::PTIMER_CTL | registers::PTIMER_CVAL => restore,
-                    _ => true,
-                })?;
             }
             Action::Migrate => {
                 let cpus = affinity::allowed();
@@ -152,13 +145,37 @@ impl Run {
 }
 
 impl Run {
+    /// KVM_ARM_VCPU_INIT again, and the registers as they were. Those that the kernel refuses are noted.
+    fn reinit(
+        &self,
+        index: usize,
+        vcpu: &mut Vcpu,
+        restore_timers: bool,
+        events: &mut Vec<Event>,
+    ) -> Result<(), Error> {
+        let restore = match self.injected() {
+            Some(Fault::ReinitKeepsTimers) => true,
+            Some(Fault::RestoreLosesTimers) => false,
+            _ => restore_timers,
+        };
+        // The counter goes on; to restore it would turn it back.
+        let refused = vcpu.reinit(|id| match id {
+            registers::TIMER_CNT | registers::PTIMER_CNT => false,
+            registers::TIMER_CTL | registers::TIMER_CVAL => restore,
+            registers::PTIMER_CTL | registers::PTIMER_CVAL => restore,
+            _ => true,
+        })?;
+        events.extend(refused.iter().filter_map(|error| error.refusal(Some(index), false)).map(Event::Refused));
+        Ok(())
+    }
+
     /// Waits until every vCPU's thread has come here as often as this one. Zero, or minus ETIMEDOUT.
     fn meet(&self) -> i64 {
         let mut arrived = lock(&self.meeting.0);
         *arrived += 1;
         let due = arrived.next_multiple_of(self.kicks.len());
         self.meeting.1.notify_all();
-        let waited = self.meeting.1.wait_timeout_while(arrived, MEETING_PATIENCE, |arrived| *arrived < due);
+        let waited = self.meeting.1.wait_timeout_while(arrived, self.meeting_patience, |arrived| *arrived < due);
         let timeout = waited.unwrap_or_else(PoisonError::into_inner).1;
         if timeout.timed_out() { -i64::from(libc::ETIMEDOUT) } else { 0 }
     }
@@ -195,14 +212,18 @@ fn forbidden_init_sequence() -> Result<i64, Error> {
     })
 }
 
-/// The result of an action: 0, or minus errno.
-pub(super) fn status(result: Result<(), Error>) -> i64 {
-    result.map_or_else(|e| minus_errno(&e), |()| 0)
+/// The result of an action about a vCPU that another thread did: 0, or minus errno, and then it is noted.
+pub(super) fn status(result: Result<(), Error>, vcpu: Option<usize>, events: &mut Vec<Event>) -> i64 {
+    let Err(error) = result else { return 0 };
+    events.extend(error.refusal(vcpu, false).map(Event::Refused));
+    minus_errno(&error)
 }
 
 fn minus_errno(error: &Error) -> i64 {
     match error {
-        Error::Call { source, .. } => -i64::from(source.raw_os_error().unwrap_or(libc::EIO)),
+        Error::Call { source, .. } | Error::Register { source, .. } => {
+            -i64::from(source.raw_os_error().unwrap_or(libc::EIO))
+        }
         _ => -i64::from(libc::EIO),
     }
 }

@@ -2,6 +2,7 @@
 //! ([`crate::contract::fault`]).
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::super::vcpu::Vcpu;
@@ -45,6 +46,13 @@ impl Run {
             match passed {
                 Passed::Deliver(exit, levels) => return Ok((exit, levels)),
                 Passed::Swallow if stopped => return Ok((exit, levels)),
+                Passed::Deaf => {
+                    // The thread may end when nobody waits for it any more.
+                    if self.given_up.load(Ordering::Acquire) {
+                        return Ok((Exit::Interrupted, levels));
+                    }
+                    vcpu.set_immediate_exit(false);
+                }
                 Passed::Swallow => {}
                 Passed::Late(exit, levels) => {
                     std::thread::sleep(LATE);
@@ -139,7 +147,7 @@ impl Run {
     }
 
     /// What is wrong with the kernel that is played, if one is.
-    fn injected(&self) -> Option<Fault> {
+    pub(super) fn injected(&self) -> Option<Fault> {
         self.fault.as_ref().map(|fault| lock(fault).fault())
     }
 }

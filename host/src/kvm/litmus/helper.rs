@@ -30,15 +30,21 @@ pub(super) fn spawn(run: &Arc<Run>, chores: mpsc::Receiver<Chore>) -> Result<(),
             let Some(run) = run.upgrade() else { return };
             let mut helped = lock(&run.helped);
             let result = match run.actions[chore.action] {
-                Action::LineAfter { vcpu, line, level, .. } => actions::status(run.line(vcpu, line, level, true)),
-                Action::SpiAfter { intid, level, .. } => actions::status(run.spi(None, intid, level, &mut helped)),
+                Action::LineAfter { vcpu, line, level, .. } => {
+                    let driven = run.line(vcpu, line, level, true);
+                    actions::status(driven, Some(vcpu), &mut helped)
+                }
+                Action::SpiAfter { intid, level, .. } => {
+                    let driven = run.spi(None, intid, level, &mut helped);
+                    actions::status(driven, None, &mut helped)
+                }
                 Action::SignalAfter { vcpu, .. } => {
                     run.kicks[vcpu].signal();
                     0
                 }
                 _ => continue,
             };
-            helped.push(Event::Action { at: counter(), action: chore.action, result });
+            helped.push(Event::Action { at: counter(), action: chore.action, due: Some(chore.at), result });
         }
     };
     std::thread::Builder::new().name("helper".to_owned()).spawn(body).call("starting a helper thread")?;

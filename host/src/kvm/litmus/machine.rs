@@ -1,7 +1,8 @@
 //! The VM of a program, before its first vCPU runs: a fresh one, or one that goes on where another was saved.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, mpsc};
+use std::time::Duration;
 
 use kvm_bindings::{KVM_CAP_ARM_PMU_V3, KVM_CAP_MAX_VCPUS};
 use kvm_ioctls::{DeviceFd, VcpuFd};
@@ -21,6 +22,9 @@ use crate::contract::{Event, Irqchip, Program};
 use crate::controller::Controller;
 use crate::kvm::lock;
 use crate::lines::Levels;
+
+/// How long a vCPU waits for the others, on a host that is as fast as programs are made for.
+const MEETING_PATIENCE: Duration = Duration::from_millis(100);
 
 /// How much of RAM is looked at at once: what is zero need not be written to a fresh VM.
 const PAGE: usize = 4096;
@@ -62,12 +66,14 @@ fn lacking(program: &Program, vm: &Vm) -> Option<String> {
     (wanted > most as usize).then(|| format!("a VM has at most {most} vCPUs on this host, {wanted} are needed"))
 }
 
-/// Makes the VM of `program`: as it is before the guest's first instruction, or as it was `saved`.
+/// Makes the VM of `program`: as it is before the guest's first instruction, or as it was `saved`. Registers that the
+/// kernel refuses then are noted.
 pub(super) fn prepare(
     program: &Program,
     fault: Option<Fault>,
     placement: Placement,
     saved: Option<&Saved>,
+    events: &mut Vec<Event>,
 ) -> Result<Prepared, Error> {
     let vm = Vm::new()?;
     if let Some(reason) = lacking(program, &vm) {
@@ -113,7 +119,7 @@ pub(super) fn prepare(
         }
         return Ok(Prepared::Ready(Arc::new(run), vcpus, chores));
     };
-    run.go_on(saved, &mut vcpus)?;
+    run.go_on(saved, &mut vcpus, events)?;
     Ok(Prepared::Ready(Arc::new(run), vcpus, chores))
 }
 
@@ -122,6 +128,13 @@ fn write_ram(vm: &Vm, ram: &[u8]) -> Result<(), Error> {
         vm.write(RAM_BASE + (page * PAGE) as u64, bytes)?;
     }
     Ok(())
+}
+
+impl Saved {
+    /// Host counter minus guest counter.
+    pub(super) fn offset(&self) -> u64 {
+        self.offset
+    }
 }
 
 impl Run {
@@ -143,10 +156,14 @@ impl Run {
             powers_off: program.setup.powers_off,
             notes_pc: program.setup.notes_pc,
             aloud: program.setup.aloud,
+            most_returns: program.most_returns(),
+            given_up: AtomicBool::new(false),
+            begun: AtomicBool::new(false),
             placement,
             offset: AtomicU64::new(0),
             counter_offset: OnceLock::new(),
             fault: fault.map(|fault| Mutex::new(Injector::new(fault, program.setup.irqchip))),
+            meeting_patience: MEETING_PATIENCE * u32::try_from(program.setup.patience).unwrap_or(u32::MAX),
             meeting: Default::default(),
             helper,
             helped: Mutex::default(),
@@ -186,7 +203,7 @@ impl Run {
     }
 
     /// Puts vCPUs and GIC of a fresh VM into the state that was saved.
-    fn go_on(&self, saved: &Saved, vcpus: &mut [(Vcpu, Levels)]) -> Result<(), Error> {
+    fn go_on(&self, saved: &Saved, vcpus: &mut [(Vcpu, Levels)], events: &mut Vec<Event>) -> Result<(), Error> {
         self.offset.store(saved.offset, Ordering::Release);
         if let Some(offset) = saved.counter_offset {
             self.counter_offset.get_or_init(|| offset);
@@ -196,10 +213,12 @@ impl Run {
             lock(fault).restore(&mut gic);
         }
         self.controller.restore(&gic).map_err(std::io::Error::other).call("restoring the GIC")?;
-        for ((vcpu, seen), was) in vcpus.iter_mut().zip(&saved.vcpus) {
+        for (index, ((vcpu, seen), was)) in vcpus.iter_mut().zip(&saved.vcpus).enumerate() {
             *seen = was.seen;
             // The counters go on; to restore them would turn them back.
-            vcpu.restore(&was.registers, |id| !matches!(id, registers::TIMER_CNT | registers::PTIMER_CNT))?;
+            let refused =
+                vcpu.restore(&was.registers, |id| !matches!(id, registers::TIMER_CNT | registers::PTIMER_CNT));
+            events.extend(refused.iter().filter_map(|error| error.refusal(Some(index), false)).map(Event::Refused));
         }
         // One counter for the whole VM, and the last thing to set: creating vCPUs turns it to zero.
         vcpus[0].0.set_register(registers::TIMER_CNT, counter().wrapping_sub(saved.offset))

@@ -1,17 +1,19 @@
 //! Runs a litmus program and writes its transcript.
 
 mod actions;
+mod disturb;
 mod faulty;
 mod helper;
 mod machine;
 mod vcpu_thread;
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, OnceLock, mpsc};
 use std::time::Duration;
 
 use kvm_ioctls::{DeviceFd, VcpuFd};
 
+use self::disturb::Disturber;
 use self::helper::Chore;
 use self::machine::{Prepared, SavedVcpu};
 use super::clock::{self, counter};
@@ -37,6 +39,12 @@ struct Run {
     powers_off: bool,
     notes_pc: bool,
     aloud: bool,
+    /// How often KVM_RUN may return on a vCPU.
+    most_returns: u64,
+    /// A vCPU's thread does not come back, and nobody waits for it any more.
+    given_up: AtomicBool,
+    /// The guest has begun to run.
+    begun: AtomicBool,
     placement: Placement,
     /// Host counter minus guest counter, as the guest reported it.
     offset: AtomicU64,
@@ -44,6 +52,8 @@ struct Run {
     counter_offset: OnceLock<u64>,
     /// The faulty kernel to be played.
     fault: Option<Mutex<Injector>>,
+    /// How long a vCPU waits for the others at a meeting.
+    meeting_patience: Duration,
     /// How often a vCPU has come to a meeting.
     meeting: (Mutex<usize>, Condvar),
     helper: mpsc::Sender<Chore>,
@@ -57,6 +67,8 @@ struct Run {
 struct Outcome {
     vcpu: usize,
     events: Vec<Event>,
+    /// How long its thread was ready to run and did not, in ticks.
+    waited: u64,
     left: Left,
 }
 
@@ -103,16 +115,28 @@ enum Placement {
 /// Runs one program in a VM of its own; and in another one after that, as often as it moves.
 fn run_vm(program: &Program, fault: Option<Fault>, placement: Placement) -> Result<Transcript, Error> {
     let mut events = Vec::new();
+    let mut waited = 0;
     let mut saved = None;
     loop {
-        let (run, vcpus, chores) = match machine::prepare(program, fault, placement, saved.as_ref())? {
-            Prepared::Ready(run, vcpus, chores) => (run, vcpus, chores),
-            Prepared::Unavailable(reason) => return Ok(Transcript::unavailable(program, reason)),
+        let (run, vcpus, chores) = match machine::prepare(program, fault, placement, saved.as_ref(), &mut events) {
+            Ok(Prepared::Ready(run, vcpus, chores)) => (run, vcpus, chores),
+            Ok(Prepared::Unavailable(reason)) => return Ok(Transcript::unavailable(program, reason)),
+            Err(error) => {
+                let refusal = error.refusal(None, saved.is_none()).ok_or(error)?;
+                events.push(Event::Refused(refusal));
+                let offset = saved.map_or(0, |saved| saved.offset());
+                return Ok(Transcript::new(program, events, vec![Ending::Refused; program.setup.vcpus], offset));
+            }
         };
+        if !program.setup.needs_guest {
+            events.append(&mut lock(&run.helped));
+            return Ok(Transcript::new(program, events, Vec::new(), 0));
+        }
         let outcomes = run_machine(&run, vcpus, chores, program)?;
         let offset = run.offset.load(Ordering::Acquire);
         let (mut endings, mut moving) = (vec![Ending::Done; program.setup.vcpus], Vec::new());
         for outcome in outcomes {
+            waited += outcome.waited;
             events.extend(outcome.events);
             match outcome.left {
                 Left::Ended(ending) => endings[outcome.vcpu] = ending,
@@ -125,7 +149,9 @@ fn run_vm(program: &Program, fault: Option<Fault>, placement: Placement) -> Resu
             for vcpu in 0..program.setup.vcpus {
                 events.extend(run.guest_events(vcpu, offset)?);
             }
-            return Ok(Transcript::new(program, events, endings, offset));
+            let mut transcript = Transcript::new(program, events, endings, offset);
+            transcript.waited = waited;
+            return Ok(transcript);
         }
         saved = Some(run.save(moving)?);
     }
@@ -140,6 +166,8 @@ fn run_machine(
 ) -> Result<Vec<Outcome>, Error> {
     helper::spawn(run, chores)?;
     faulty::spawn_kicker(run)?;
+    run.begun.store(true, Ordering::Relaxed);
+    let disturber = Disturber::start(program.setup.disturb, run)?;
     let (done, outcomes) = mpsc::channel();
     for (index, (vcpu, seen)) in vcpus.into_iter().enumerate() {
         let (run, done) = (Arc::clone(run), done.clone());
@@ -150,31 +178,47 @@ fn run_machine(
         };
         std::thread::Builder::new().name(format!("vcpu{index}")).spawn(body).call("starting a vCPU thread")?;
     }
-    collect(run, &outcomes, program)
+    let outcomes = collect(run, &outcomes, program);
+    lock(&run.helped).append(&mut disturber.stop());
+    Ok(outcomes)
 }
 
-/// Waits for all vCPUs, to the program's limit at most; then stops them and waits for that.
-fn collect(run: &Run, outcomes: &mpsc::Receiver<Outcome>, program: &Program) -> Result<Vec<Outcome>, Error> {
+/// Waits for all vCPUs, to the program's limit at most; then stops them and waits for that. One that no signal brings
+/// back is left where it is.
+fn collect(run: &Run, outcomes: &mpsc::Receiver<Outcome>, program: &Program) -> Vec<Outcome> {
     let mut collected: Vec<Outcome> = Vec::new();
-    let deadline = counter() + program.setup.limit;
+    let mut deadline = counter() + program.setup.limit;
     let mut stops = 0;
     while collected.len() < program.setup.vcpus {
         let left = deadline.saturating_sub(counter());
         let patience = if stops == 0 { clock::duration(left) } else { Duration::from_millis(100) };
+        let running = |index: &usize| collected.iter().all(|outcome| outcome.vcpu != *index);
         match outcomes.recv_timeout(patience) {
-            Ok(outcome) => collected.push(outcome),
+            Ok(outcome) => {
+                // The others may wait for what a vCPU of which this is said will never do.
+                if matches!(outcome.left, Left::Ended(Ending::Storm(_))) {
+                    deadline = counter();
+                }
+                collected.push(outcome);
+            }
             Err(_) if stops < 10 => {
                 stops += 1;
-                let running = |index: &usize| collected.iter().all(|outcome| outcome.vcpu != *index);
                 (0..program.setup.vcpus).filter(running).for_each(|index| run.kicks[index].stop());
             }
             Err(_) => {
-                let stuck = (0..program.setup.vcpus).find(|index| collected.iter().all(|o| o.vcpu != *index));
-                return Err(Error::Stuck(stuck.unwrap_or(0)));
+                run.given_up.store(true, Ordering::Release);
+                let stuck: Vec<usize> = (0..program.setup.vcpus).filter(running).collect();
+                let ending = |vcpu: usize| Left::Ended(Ending::Stuck { place: run.kicks[vcpu].place() });
+                collected.extend(stuck.iter().map(|&vcpu| Outcome {
+                    vcpu,
+                    events: Vec::new(),
+                    waited: 0,
+                    left: ending(vcpu),
+                }));
             }
         }
     }
-    Ok(collected)
+    collected
 }
 
 /// The best nice value, where it is permitted, for this thread and those it starts: others, like the one that passes on

@@ -6,12 +6,12 @@ use vtick_abi::layout::{MAILBOX_BASE, records_base};
 use vtick_abi::litmus::{MAX_RECORDS, Record};
 use vtick_abi::mailbox;
 
-use super::super::clock::counter;
+use super::super::clock::{self, counter};
 use super::super::vcpu::Vcpu;
 use super::super::{Error, affinity, guest, log, registers};
 use super::machine::SavedVcpu;
 use super::{Left, Outcome, Placement, Run};
-use crate::contract::{Action, Ending, Event, GuestRecord, Return};
+use crate::contract::{Action, Ending, Event, GuestRecord, Return, Storm};
 use crate::controller::Access;
 use crate::exit::Exit;
 use crate::lines::Levels;
@@ -21,10 +21,17 @@ impl Run {
     pub(super) fn vcpu_thread(&self, index: usize, mut vcpu: Vcpu, seen: Levels) -> Outcome {
         // Room for what programs leave, so that nothing is allocated between exits.
         let mut events = Vec::with_capacity(4096);
-        let left = self
-            .run_vcpu(index, &mut vcpu, seen, &mut events)
-            .unwrap_or_else(|error| Left::Ended(Ending::Panic { message: format!("host: {error}") }));
-        Outcome { vcpu: index, events, left }
+        let left = self.run_vcpu(index, &mut vcpu, seen, &mut events).unwrap_or_else(|error| {
+            Left::Ended(match error.refusal(Some(index), false) {
+                Some(refusal) => {
+                    events.push(Event::Refused(refusal));
+                    Ending::Refused
+                }
+                None => Ending::HarnessError { message: error.to_string() },
+            })
+        });
+        let waited = clock::ticks(self.kicks[index].run_delay());
+        Outcome { vcpu: index, events, waited, left }
     }
 
     /// Enters the guest again and again, until it ends, moves or is stopped.
@@ -39,10 +46,13 @@ impl Run {
             && let Some(&cpu) = affinity::allowed().first()
         {
             affinity::pin(cpu)?;
+        } else if let Some(cpu) = affinity::named(index) {
+            affinity::pin(cpu)?;
         }
         // A GIC that was restored may have its lines up from the start.
         self.settle(Some(index), 1 << index, events)?;
         let mut reported = seen;
+        let mut returns = 0;
         loop {
             let entered = counter();
             let (exit, levels) = self.enter(index, vcpu)?;
@@ -59,6 +69,16 @@ impl Run {
                 let _ = log::say(&format!("<3>vtick: at {returned}: vCPU {index} {seen_now}"));
             }
             events.push(Event::Return(seen_now));
+            returns += 1;
+            if returns > self.most_returns {
+                let latest_first = events.iter().rev().filter_map(|event| match event {
+                    Event::Return(r) => Some(r),
+                    _ => None,
+                });
+                let stopped = guest::stopped(&self.vm, vcpu, reported)?;
+                let storm = Storm::of(returns, latest_first, stopped).expect("it has just returned");
+                return Ok(Left::Ended(Ending::Storm(storm)));
+            }
 
             let access = Access::of(exit);
             let (answer, changed) = self.update(index, &mut seen, levels, access)?;
@@ -67,7 +87,7 @@ impl Run {
                 Exit::Interrupted => {}
                 Exit::SystemEvent { .. } if self.powers_off => return Ok(Left::Ended(Ending::Done)),
                 Exit::MmioWrite { value, .. } if self.moves(exit) => {
-                    events.push(Event::Action { at: counter(), action: value as usize, result: 0 });
+                    events.push(Event::Action { at: counter(), action: value as usize, due: None, result: 0 });
                     let registers = vcpu.save()?;
                     return Ok(Left::Moving(SavedVcpu { registers, seen }));
                 }

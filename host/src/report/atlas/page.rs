@@ -43,6 +43,7 @@ fn sign(meaning: Meaning) -> (&'static str, &'static str) {
     match meaning {
         Meaning::Pass => ("ok", "✓"),
         Meaning::Mended => ("ok", "!"),
+        Meaning::NotObserved => ("sk", "!"),
         Meaning::Fail => ("no", "✗"),
         Meaning::ExpectedFail => ("as", "≠"),
         Meaning::Skip => ("sk", "·"),
@@ -52,11 +53,12 @@ fn sign(meaning: Meaning) -> (&'static str, &'static str) {
 }
 
 /// The result that a clause shows is the first of these that one of its checks has.
-const WORST_FIRST: [Meaning; 7] = [
+const WORST_FIRST: [Meaning; 8] = [
     Meaning::Fail,
     Meaning::HarnessError,
     Meaning::ExpectedFail,
     Meaning::Mended,
+    Meaning::NotObserved,
     Meaning::Pass,
     Meaning::Disturbed,
     Meaning::Skip,
@@ -68,6 +70,7 @@ fn key() -> Markup {
         (Meaning::Fail, "violated"),
         (Meaning::ExpectedFail, "violated as listed: a known deviation"),
         (Meaning::Mended, "held, although a deviation is listed"),
+        (Meaning::NotObserved, "held in a disturbed run, although a deviation is listed"),
         (Meaning::Skip, "not exercised"),
         (Meaning::Disturbed, "disturbed"),
         (Meaning::HarnessError, "vtick itself failed"),

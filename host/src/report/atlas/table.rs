@@ -35,7 +35,7 @@ fn cells(run: &Run) -> [String; 6] {
     let figure = |value: Option<u64>| value.map_or_else(|| "-".to_owned(), thousands);
     let count = |meaning| run.count(meaning).to_string();
     [
-        (run.count(Meaning::Pass) + run.count(Meaning::Mended)).to_string(),
+        (run.count(Meaning::Pass) + run.count(Meaning::Mended) + run.count(Meaning::NotObserved)).to_string(),
         count(Meaning::Fail),
         count(Meaning::ExpectedFail),
         (run.count(Meaning::Skip) + run.count(Meaning::Disturbed) + run.count(Meaning::HarnessError)).to_string(),

@@ -26,7 +26,7 @@ pub fn junit(runs: &[Verdicts]) -> String {
 
 fn case(check: &Judged) -> TestCase {
     let status = match check.meaning() {
-        Meaning::Pass | Meaning::Mended => TestCaseStatus::success(),
+        Meaning::Pass | Meaning::Mended | Meaning::NotObserved => TestCaseStatus::success(),
         Meaning::Fail => {
             let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
             status.set_message(check.judgement.reason.clone()).set_description(check.evidence().join("\n"));

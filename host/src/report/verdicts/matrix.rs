@@ -55,7 +55,8 @@ fn cell(out: &mut String, text: &str) {
 
 fn count(checks: &[Judged]) -> String {
     let exercised = checks.iter().map(Judged::meaning).filter(|meaning| meaning.is_exercised());
-    let held = exercised.clone().filter(|meaning| matches!(meaning, Meaning::Pass | Meaning::Mended));
+    let held =
+        exercised.clone().filter(|meaning| matches!(meaning, Meaning::Pass | Meaning::Mended | Meaning::NotObserved));
     format!("{} of {}", held.count(), exercised.count())
 }
 
@@ -66,6 +67,7 @@ fn word(check: Option<&Judged>) -> &'static str {
         Some(Meaning::Skip) => "not exercised",
         Some(Meaning::ExpectedFail) => "violated as expected",
         Some(Meaning::Mended) => "held, though listed",
+        Some(Meaning::NotObserved) => "held, not observed",
         Some(Meaning::Disturbed) => "disturbed",
         Some(Meaning::HarnessError) => "harness error",
         Some(Meaning::Fail) => "VIOLATED",

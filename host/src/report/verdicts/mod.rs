@@ -8,7 +8,8 @@ use serde::Deserialize;
 
 use super::meaning::{Meaning, Tally};
 use super::record::{self, CheckRecord, Host};
-use crate::contract::{Clause, Judgement, Transcript, checks};
+use super::terminal::MOST_LINES;
+use crate::contract::{Clause, Judgement, Transcript, checks, shorten};
 
 pub use junit::junit;
 pub use ktap::ktap;
@@ -40,12 +41,22 @@ pub struct Judged {
     pub expected: Option<String>,
     /// The known kernel fault that a violation looks like.
     pub cause: Option<KnownCause>,
+    /// Whether something disturbed the run that this is of.
+    #[serde(default)]
+    pub shaken: bool,
+    /// By how much the program's spans were multiplied.
+    #[serde(default = "one")]
+    scale: u64,
     /// Everything that happened; none if the host died of it.
     #[serde(default)]
     transcript: Option<Transcript>,
     /// The transcript as text.
     #[serde(skip)]
     pub timeline: Vec<String>,
+}
+
+fn one() -> u64 {
+    1
 }
 
 /// A known fault of the kernel.
@@ -65,7 +76,7 @@ impl Verdicts {
         for judged in &mut run.checks {
             let check = checks::all().find(|check| check.name == judged.name);
             if let (Some(check), Some(transcript)) = (check, judged.transcript.take()) {
-                judged.timeline = transcript.timeline(&check.build(cntfrq).0);
+                judged.timeline = transcript.timeline(&check.build_paced(cntfrq, judged.scale).0);
             }
         }
         Ok(run)
@@ -99,6 +110,8 @@ impl Judged {
             judgement: check.judgement.clone(),
             expected: check.expected.map(str::to_owned),
             cause,
+            shaken: check.shaken,
+            scale: check.scale,
             transcript: None,
             timeline: check.timeline.clone(),
         }
@@ -106,7 +119,7 @@ impl Judged {
 
     /// What the verdict means.
     pub fn meaning(&self) -> Meaning {
-        Meaning::of(self.judgement.verdict, self.expected.is_some())
+        Meaning::of(self.judgement.verdict, self.expected.is_some(), !self.shaken)
     }
 
     /// Everything that is said below the verdict: reason, expectation, cause and, of a failure, what happened.
@@ -118,7 +131,7 @@ impl Judged {
             None => format!("looks like: {}", cause.what),
         }));
         if self.meaning() == Meaning::Fail {
-            lines.extend(self.timeline.iter().cloned());
+            lines.extend(shorten(&self.timeline, MOST_LINES));
         }
         lines
     }

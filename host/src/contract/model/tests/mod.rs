@@ -61,7 +61,7 @@ impl Tape {
     }
 
     fn acted(mut self, action: ActionRef, at: u64, result: i64) -> Tape {
-        self.events.push(Event::Action { at, action: action.0, result });
+        self.events.push(Event::Action { at, action: action.0, due: None, result });
         self
     }
 
