@@ -7,8 +7,10 @@ use crate::contract::GuestRecord;
 
 /// A record with its place in the program's flow.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Traced<'a> {
-    pub(super) record: &'a GuestRecord,
+pub(super) struct Traced {
+    pub(super) record: GuestRecord,
+    /// By how much the guest's counter may be behind the host's: what it read, happened so much later at most.
+    pub(super) behind: u64,
     /// How many handlers it lies in; of an interrupt: how many were running when it came.
     pub(super) depth: usize,
     /// How many handlers ended after it, before the next record.
@@ -17,7 +19,12 @@ pub(super) struct Traced<'a> {
     pub(super) expected: bool,
 }
 
-impl Traced<'_> {
+impl Traced {
+    /// When it had ended, for certain.
+    pub(super) fn over(&self) -> u64 {
+        self.record.after.saturating_add(self.behind)
+    }
+
     pub(super) fn is_interrupt(&self) -> bool {
         matches!(self.record.kind, kind::IRQ | kind::FIQ)
     }
@@ -30,8 +37,9 @@ struct Place {
     registers: [u64; REGISTERS],
 }
 
-/// Follows the records of one vCPU, which starts at `entry`, through the program.
-pub(super) fn trace<'a>(ops: &[Op], entry: u32, records: &[&'a GuestRecord]) -> Vec<Traced<'a>> {
+/// Follows the records of one vCPU, which starts at `entry`, through the program. `behind`: how much the guest's counter may
+/// be behind at a time.
+pub(super) fn trace(ops: &[Op], entry: u32, records: &[&GuestRecord], behind: impl Fn(u64) -> u64) -> Vec<Traced> {
     let mut places = vec![Place { pc: entry, registers: [0; REGISTERS] }];
     let mut traced = Vec::with_capacity(records.len());
     for &record in records {
@@ -50,7 +58,7 @@ pub(super) fn trace<'a>(ops: &[Op], entry: u32, records: &[&'a GuestRecord]) -> 
             places.pop();
             ended += 1;
         }
-        traced.push(Traced { record, depth, ended, expected });
+        traced.push(Traced { record: *record, behind: behind(record.after), depth, ended, expected });
     }
     traced
 }
@@ -116,7 +124,7 @@ mod tests {
             record(main + 1, kind::OP, 0),
         ];
         let records: Vec<_> = records.iter().collect();
-        let traced = trace(&ops, main, &records);
+        let traced = trace(&ops, main, &records, |_| 0);
         let seen: Vec<_> = traced.iter().map(|t| (t.depth, t.ended)).collect();
         assert_eq!(seen, [(0, 0), (0, 0), (1, 1), (0, 0), (0, 0), (0, 0), (0, 0), (0, 0)]);
         let expected: Vec<_> = traced.iter().map(|t| t.expected).collect();

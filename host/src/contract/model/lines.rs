@@ -14,7 +14,8 @@ struct Call {
     at: u64,
     vcpu: usize,
     line: usize,
-    level: bool,
+    /// `None`: whichever it was before, it may be either now.
+    level: Option<bool>,
     /// The thread that made it; `None`: one of several.
     thread: Option<Thread>,
 }
@@ -59,7 +60,7 @@ pub(super) fn histories(
         let (history, last) = (&mut history[call.line], &mut last[call.line]);
         // Two threads at the same time: nobody knows who came last.
         let concurrent = last.is_some_and(|(at, thread)| at > call.from && (thread != call.thread || thread.is_none()));
-        let output = Output::level(call.level);
+        let output = call.level.map_or(Output::Unknown, Output::level);
         let output = if concurrent && history.last() != output { Output::Unknown } else { output };
         *last = Some((call.at, call.thread));
         if history.last() != output {
@@ -76,6 +77,10 @@ pub(super) fn histories(
 fn calls(program: &Program, transcript: &Transcript, requests: &[Request], returns: &[Vec<&Return>]) -> Vec<Call> {
     let mut calls = Vec::new();
     let index = |line| usize::from(line == Line::Fiq);
+    let own = |request: &Request, line, level| {
+        let (from, at, vcpu) = (request.from, request.at, request.vcpu);
+        Call { from, at, vcpu, line, level, thread: Some(Thread::Vcpu(vcpu)) }
+    };
     for request in requests.iter().filter(|request| !request.failed()) {
         let (vcpu, line, level) = match request.action {
             Action::Line { vcpu, line, level } | Action::LineAfter { vcpu, line, level, .. } => (vcpu, line, level),
@@ -83,10 +88,20 @@ fn calls(program: &Program, transcript: &Transcript, requests: &[Request], retur
                 Some((vcpu, line)) => (vcpu, line, level),
                 None => continue,
             },
+            // Kernels differ: some lower the lines, some leave them.
+            Action::Reinit { .. } => {
+                calls.extend([0, 1].map(|line| own(request, line, None)));
+                continue;
+            }
+            // A fresh VM's lines are low until they are driven.
+            Action::MoveToFreshVm => {
+                calls.extend([0, 1].map(|line| own(request, line, Some(false))));
+                continue;
+            }
             _ => continue,
         };
         let thread = Some(if request.by_helper() { Thread::Helper } else { Thread::Vcpu(request.vcpu) });
-        calls.push(Call { from: request.from, at: request.at, vcpu, line: index(line), level, thread });
+        calls.push(Call { from: request.from, at: request.at, vcpu, line: index(line), level: Some(level), thread });
     }
     let devices: Vec<_> = requests.iter().filter(|request| matches!(request.action, Action::SpiAfter { .. })).collect();
     for event in &transcript.events {
@@ -100,7 +115,7 @@ fn calls(program: &Program, transcript: &Transcript, requests: &[Request], retur
         let device = devices.iter().filter(|request| request.from <= at).map(|request| request.from);
         let from = outside.chain(device).min().unwrap_or(0);
         let thread = (returns.len() == 1 && devices.is_empty()).then_some(Thread::Vcpu(0));
-        calls.push(Call { from, at, vcpu, line: index(line), level, thread });
+        calls.push(Call { from, at, vcpu, line: index(line), level: Some(level), thread });
     }
     calls.sort_by_key(|call| call.at);
     calls

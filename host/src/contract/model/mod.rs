@@ -77,6 +77,15 @@ pub fn judge(program: &Program, transcript: &Transcript, tolerance: &Tolerance) 
     if !requests.iter().any(moves_the_clock) {
         look_at_vcpus(&mut judge, transcript, header.entry, &requests);
     }
+    // A vCPU that hangs does so for what another rule names, if one does.
+    let named = |objection: &Objection| {
+        matches!(objection.clause, Clause::C4 | Clause::C6 | Clause::C8 | Clause::C11 | Clause::C13 | Clause::C14)
+    };
+    if !judge.objections.iter().any(named) {
+        for (index, ending) in transcript.endings.iter().enumerate() {
+            rules::quiet::ends_well(&mut judge, index, ending);
+        }
+    }
     let mut objections = judge.objections;
     if let (Some(neighbour), Some(transcript)) = (program.neighbour(), &transcript.neighbour) {
         let beside = self::judge(neighbour, transcript, tolerance).into_iter();
@@ -103,6 +112,7 @@ fn look_at_vcpus(judge: &mut Judge, transcript: &Transcript, entries: impl AsRef
             ops: judge.ops,
             entry: entries.as_ref()[index],
             records,
+            skew: judge.tolerance.restore,
             returns,
             requests: requests.iter().filter(|request| request.vcpu == index && !request.by_helper()).collect(),
             state: State::reset(transcript.offset, physical_offset.unwrap_or(0), judge.program.setup.pmu),
@@ -135,7 +145,6 @@ fn version_is_1(requests: &[Request]) -> bool {
 fn moves_the_clock(request: &Request) -> bool {
     match request.action {
         Action::Set(TimerRegister::Cntvct | TimerRegister::Cntpct, _) | Action::CreateVcpu(_) => !request.failed(),
-        Action::MoveToFreshVm => true,
         _ => false,
     }
 }

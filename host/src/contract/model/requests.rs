@@ -1,6 +1,6 @@
 //! What the host was asked to do, by which vCPU, and between which times it did.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 
 use vtick_abi::layout::MAILBOX_BASE;
 use vtick_abi::mailbox;
@@ -35,20 +35,25 @@ impl Request {
 
 /// All actions that were done, in the order of their ends.
 pub(super) fn collect(program: &Program, transcript: &Transcript) -> Vec<Request> {
-    let mut asked: HashMap<usize, VecDeque<(usize, u64)>> = HashMap::new();
     let mut requests = Vec::new();
+    if program.actions().is_empty() {
+        return requests;
+    }
+    // For each action, who asked and when, in order: a loop may ask again and again.
+    let mut asked: Vec<VecDeque<(usize, u64)>> = vec![VecDeque::new(); program.actions().len()];
     for event in &transcript.events {
         match *event {
             Event::Return(exit) => {
                 if let Exit::MmioWrite { address, value, .. } = exit.exit
                     && address == MAILBOX_BASE + mailbox::ACTION
+                    && let Some(asked) = asked.get_mut(value as usize)
                 {
-                    asked.entry(value as usize).or_default().push_back((exit.vcpu, exit.returned));
+                    asked.push_back((exit.vcpu, exit.returned));
                 }
             }
             Event::Action { at, action: index, result, .. } => {
                 let Some(&action) = program.actions().get(index) else { continue };
-                let (vcpu, asked) = asked.get_mut(&index).and_then(VecDeque::pop_front).unwrap_or((0, 0));
+                let (vcpu, asked) = asked[index].pop_front().unwrap_or((0, 0));
                 let from = match action {
                     Action::LineAfter { ticks, .. }
                     | Action::SignalAfter { ticks, .. }

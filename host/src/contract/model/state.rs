@@ -38,12 +38,14 @@ pub(super) struct Timer {
     cval: Between,
     /// Host counter minus the timer's counter.
     pub(super) offset: u64,
+    /// By how much its counter may be behind, after a move to a fresh VM.
+    behind: u64,
 }
 
 impl Timer {
     /// After reset: off, with any deadline.
     fn reset(offset: u64) -> Timer {
-        Timer { ctl: Some(0), cval: Between::ANYTHING, offset }
+        Timer { ctl: Some(0), cval: Between::ANYTHING, offset, behind: 0 }
     }
 
     /// Its output: ENABLE && !IMASK && counter >= CVAL [C10].
@@ -52,7 +54,9 @@ impl Timer {
         let on_host = |cval: u64| cval.saturating_add(self.offset);
         match self.ctl {
             None => Output::Unknown,
-            Some(ctl) if ctl & (ENABLE | IMASK) == ENABLE => Output::From(on_host(self.cval.0), on_host(self.cval.1)),
+            Some(ctl) if ctl & (ENABLE | IMASK) == ENABLE => {
+                Output::From(on_host(self.cval.0), on_host(self.cval.1).saturating_add(self.behind))
+            }
             Some(_) => Output::Low,
         }
     }
@@ -249,6 +253,14 @@ impl State {
             true => timer.set_ctl(value.0),
             false => timer.cval = value,
         }
+    }
+
+    /// All registers were saved, and restored in a fresh VM, whose counter may be `behind` after that. Of the physical
+    /// timer the same is to be said as of [`reinit`](State::reinit).
+    pub(super) fn moved(&mut self, behind: u64) {
+        self.vtimer.behind += behind;
+        self.ptimer.ctl = None;
+        self.pmu = Pmu::RESET;
     }
 
     /// KVM_ARM_VCPU_INIT, and all other registers as they were. Kernels before 6.4 have no ONE_REG for the physical

@@ -16,6 +16,9 @@ pub struct Tolerance {
     pub take: u64,
     /// How long a vCPU may sleep on after what wakes it.
     pub wake: u64,
+    /// By how much the guest's counter may be behind after a move to a fresh VM: what passes between userspace's reading of
+    /// the counter and the kernel's setting of it.
+    pub restore: u64,
     /// Whether a WFI that ends without a reason is the kernel's fault: on silicon it may end for an interrupt of the
     /// host's that comes at that moment.
     pub sleeps_are_exact: bool,
@@ -33,9 +36,17 @@ impl Tolerance {
                 kick: if host.cpus > 1 { 20_000 } else { 5_000 },
                 take: 200,
                 wake: if vcpus == 1 { us(2_000) } else { us(80_000) },
+                restore: 20_000,
                 sleeps_are_exact: true,
             };
         }
-        Tolerance { notice: us(1_000), kick: us(5_000), take: us(200), wake: us(80_000), sleeps_are_exact: false }
+        Tolerance {
+            notice: us(1_000),
+            kick: us(5_000),
+            take: us(200),
+            wake: us(80_000),
+            restore: us(1_000),
+            sleeps_are_exact: false,
+        }
     }
 }

@@ -34,7 +34,7 @@ pub(super) struct Instant {
 /// One vCPU in a transcript.
 pub(super) struct Vcpu<'a> {
     pub(super) index: usize,
-    pub(super) traced: Vec<Traced<'a>>,
+    pub(super) traced: Vec<Traced>,
     pub(super) runs: Vec<Run>,
     pub(super) instants: Vec<Instant>,
     /// Outputs, in the order of their bits in the level field.
@@ -52,6 +52,8 @@ pub(super) struct Parts<'a> {
     pub(super) ops: &'a [Op],
     pub(super) entry: u32,
     pub(super) records: Vec<&'a GuestRecord>,
+    /// By how much the guest's counter may be behind in a fresh VM, after each move.
+    pub(super) skew: u64,
     pub(super) returns: Vec<&'a Return>,
     /// What its thread was asked to do.
     pub(super) requests: Vec<&'a Request>,
@@ -61,17 +63,23 @@ pub(super) struct Parts<'a> {
 
 impl<'a> Vcpu<'a> {
     pub(super) fn new(parts: Parts<'a>) -> Vcpu<'a> {
-        let Parts { index, ops, entry, records, returns, requests, state, ending } = parts;
-        let traced = trace(ops, entry, &records);
-        let mut readings: Vec<(u64, u32)> = records.iter().flat_map(|g| [(g.before, g.op), (g.after, g.op)]).collect();
-        readings.sort_unstable();
+        let Parts { index, ops, entry, records, skew, returns, requests, state, ending } = parts;
+        let moves: Vec<u64> = requests.iter().filter(|r| r.action == Action::MoveToFreshVm).map(|r| r.at).collect();
+        let behind = |at: u64| skew * moves.partition_point(|&moved| moved <= at) as u64;
+        let traced = trace(ops, entry, &records, behind);
+        let readings = readings(&records, &returns, behind);
         let mut runs = Vec::with_capacity(returns.len());
         let mut told = Levels::NONE;
         let mut immediates = requests.iter().filter(|r| matches!(r.action, Action::ImmediateExit { .. })).peekable();
+        let mut moved = moves.iter().peekable();
         for &&exit in &returns {
             let ran = readings.partition_point(|&(at, _)| at <= exit.returned);
             let looked = readings[..ran].last().map_or(exit.entered, |&(at, _)| at.max(exit.entered));
             let immediate = immediates.next_if(|asked| asked.at <= exit.entered).is_some();
+            if moved.next_if(|&&moved| moved <= exit.entered).is_some() {
+                // A fresh VM's level field shows nothing.
+                told = Levels::NONE;
+            }
             runs.push(Run { exit, told, looked, immediate });
             told = exit.levels;
         }
@@ -91,7 +99,7 @@ impl<'a> Vcpu<'a> {
             misread: Vec::new(),
             ending,
         };
-        vcpu.follow(ops, &requests, state);
+        vcpu.follow(ops, &requests, state, skew);
         vcpu
     }
 
@@ -111,34 +119,36 @@ impl<'a> Vcpu<'a> {
     }
 
     /// Goes through records and requests in their order, and writes down how outputs and masks change.
-    fn follow(&mut self, ops: &[Op], requests: &[&Request], mut state: State) {
+    fn follow(&mut self, ops: &[Op], requests: &[&Request], mut state: State, skew: u64) {
         let mut requests = requests.iter().peekable();
         let mut masks = Masks::default();
         // A write that an interrupt came into, and what handlers wrote meanwhile.
         let mut interrupted: Vec<Interrupted> = Vec::new();
         for place in 0..self.traced.len() {
-            let Traced { record, depth, ended, .. } = self.traced[place];
-            while let Some(request) = requests.next_if(|request| request.at <= record.after) {
-                self.request(request, &mut state);
+            let traced = self.traced[place];
+            let Traced { record, behind, depth, ended, .. } = &traced;
+            let (depth, by) = (*depth, record.before + behind);
+            while let Some(request) = requests.next_if(|request| request.at <= traced.over()) {
+                self.request(request, &mut state, skew);
             }
             let op = &ops[record.op as usize];
-            masks.resumed(record, &mut self.unmasked);
-            if self.traced[place].is_interrupt() {
+            masks.resumed(&traced, &mut self.unmasked);
+            if traced.is_interrupt() {
                 let outer = self.traced[place..].iter().find(|t| t.depth == depth && !t.is_interrupt());
                 let under_way = outer.filter(|outer| outer.record.before < record.before);
                 if let Some(under_way) = under_way {
-                    let (g, op) = (under_way.record, &ops[under_way.record.op as usize]);
-                    masks.under_way(op, g.before, record.before, &mut self.unmasked);
+                    let (g, op) = (&under_way.record, &ops[under_way.record.op as usize]);
+                    masks.under_way(op, g.before, by, &mut self.unmasked);
                     if op.code == code::WRITE && interrupted.last().is_none_or(|last| last.depth < depth) {
                         interrupted.push(Interrupted { depth, register: op.what, overwritten: false });
                         state.forget(op.what);
-                        self.note(&state, g.before, record.before);
+                        self.note(&state, g.before, by);
                     }
                 }
-                masks.taken(record, &mut self.unmasked);
+                masks.taken(record.before, by, &mut self.unmasked);
             } else if record.kind == kind::OP {
                 let was_interrupted = interrupted.pop_if(|last| last.depth == depth);
-                masks.operation(op, record, &mut self.unmasked);
+                masks.operation(op, &traced, &mut self.unmasked);
                 match op.code {
                     code::WRITE => {
                         interrupted.iter_mut().for_each(|outer| outer.overwritten |= outer.register == op.what);
@@ -146,16 +156,16 @@ impl<'a> Vcpu<'a> {
                         if was_interrupted.is_some_and(|interrupted| interrupted.overwritten) {
                             state.forget(op.what);
                         }
-                        self.note(&state, record.before, record.after);
+                        self.note(&state, record.before, traced.over());
                     }
                     code::READ => self.read(&state, op.what, record),
                     _ => {}
                 }
             }
-            masks.ended(ended, record);
+            masks.ended(*ended, record.after);
         }
         for request in requests {
-            self.request(request, &mut state);
+            self.request(request, &mut state, skew);
         }
     }
 
@@ -169,7 +179,7 @@ impl<'a> Vcpu<'a> {
     }
 
     /// Its thread was asked to do something that changes its state.
-    fn request(&mut self, request: &Request, state: &mut State) {
+    fn request(&mut self, request: &Request, state: &mut State, skew: u64) {
         if request.failed() {
             return;
         }
@@ -187,6 +197,7 @@ impl<'a> Vcpu<'a> {
                 state.set(register, value);
             }
             Action::Reinit { restore_timers } => state.reinit(restore_timers),
+            Action::MoveToFreshVm => state.moved(skew),
             Action::Get(register) => return self.get(state, register, request),
             _ => return,
         }
@@ -251,6 +262,17 @@ impl<'a> Vcpu<'a> {
     }
 }
 
+/// The guest's readings of the counter, each with its operation, in order. In a fresh VM its counter may be `behind`: a
+/// reading that may lie on either side of an end of KVM_RUN says nothing of that, and is left out.
+fn readings(records: &[&GuestRecord], returns: &[&Return], behind: impl Fn(u64) -> u64) -> Vec<(u64, u32)> {
+    let ends: Vec<u64> = returns.iter().flat_map(|exit| [exit.entered, exit.returned]).collect();
+    let side = |at: u64| ends.partition_point(|&end| end <= at);
+    let mut readings: Vec<(u64, u32)> = records.iter().flat_map(|g| [(g.before, g.op), (g.after, g.op)]).collect();
+    readings.retain(|&(at, _)| behind(at) == 0 || side(at) == side(at + behind(at)));
+    readings.sort_unstable();
+    readings
+}
+
 fn is_physical(register: TimerRegister) -> bool {
     matches!(register, TimerRegister::CntpCtl | TimerRegister::CntpCval | TimerRegister::Cntpct)
 }
@@ -293,10 +315,10 @@ impl Masks {
     }
 
     /// The next record after a handler's end: what it interrupted goes on.
-    fn resumed(&mut self, record: &GuestRecord, histories: &mut [History; 2]) {
+    fn resumed(&mut self, next: &Traced, histories: &mut [History; 2]) {
         if let Some(ended) = self.ended.take() {
-            let by = if record.before >= ended { record.before } else { record.after };
-            self.note(ended, by, histories);
+            let by = if next.record.before >= ended { next.record.before } else { next.record.after };
+            self.note(ended, by + next.behind, histories);
         }
     }
 
@@ -310,12 +332,13 @@ impl Masks {
         self.note(from, to, histories);
     }
 
-    fn taken(&mut self, record: &GuestRecord, histories: &mut [History; 2]) {
+    fn taken(&mut self, from: u64, to: u64, histories: &mut [History; 2]) {
         self.stack.push([Some(false); 2]);
-        self.note(record.before, record.before, histories);
+        self.note(from, to, histories);
     }
 
-    fn operation(&mut self, op: &Op, record: &GuestRecord, histories: &mut [History; 2]) {
+    fn operation(&mut self, op: &Op, traced: &Traced, histories: &mut [History; 2]) {
+        let record = &traced.record;
         match op.code {
             code::MASK => self.change(op.what, Some(false)),
             code::UNMASK => self.change(op.what, Some(true)),
@@ -323,17 +346,17 @@ impl Masks {
                 *self.top() = [None; 2];
                 self.note(record.before, record.before, histories);
                 *self.top() = [Some(false); 2];
-                return self.note(record.after, record.after, histories);
+                return self.note(record.after, traced.over(), histories);
             }
             _ => return,
         }
-        self.note(record.before, record.after, histories);
+        self.note(record.before, traced.over(), histories);
     }
 
-    fn ended(&mut self, handlers: usize, record: &GuestRecord) {
+    fn ended(&mut self, handlers: usize, at: u64) {
         if handlers > 0 {
             self.stack.truncate(self.stack.len() - handlers);
-            self.ended = Some(record.after);
+            self.ended = Some(at);
         }
     }
 

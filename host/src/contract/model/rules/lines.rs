@@ -18,14 +18,15 @@ const VECTORS: [u64; 2] = [0x280, 0x300];
 pub(crate) fn judge(judge: &mut Judge, vcpu: &Vcpu, lines: &[History; 2]) {
     for traced in &vcpu.traced {
         let record = traced.record;
-        let at = record.before;
+        // The guest's counter may be behind.
+        let at = (record.before, record.before + traced.behind);
         match record.kind {
             kind::IRQ => taken(judge, vcpu, lines, 0, at),
             kind::FIQ => taken(judge, vcpu, lines, 1, at),
             kind::OP => {
                 let op = &judge.ops[record.op as usize];
                 if op.code == code::READ && op.what == sysreg::ISR {
-                    pending(judge, vcpu, lines, record.value, (record.before, record.after));
+                    pending(judge, vcpu, lines, record.value, (record.before, traced.over()));
                 }
             }
             _ => {}
@@ -35,16 +36,16 @@ pub(crate) fn judge(judge: &mut Judge, vcpu: &Vcpu, lines: &[History; 2]) {
         && let Some(number) = VECTORS.iter().position(|due| due == vector)
         && let Some(run) = vcpu.runs.last()
     {
-        taken(judge, vcpu, lines, number, run.exit.returned);
+        taken(judge, vcpu, lines, number, (run.exit.entered, run.exit.returned));
     }
     not_taken(judge, vcpu, lines);
 }
 
-/// An interrupt was taken at this time.
-fn taken(judge: &mut Judge, vcpu: &Vcpu, lines: &[History; 2], number: usize, at: u64) {
+/// An interrupt was taken between these two times.
+fn taken(judge: &mut Judge, vcpu: &Vcpu, lines: &[History; 2], number: usize, (first, at): (u64, u64)) {
     let line = LINES[number];
     // Since the guest was last seen before it, with a little time for a line that falls on the way.
-    let from = at.saturating_sub(judge.tolerance.take);
+    let from = first.saturating_sub(judge.tolerance.take);
     if !lines[number].may_be_high(from, at) {
         let low = lines[number].low_since(at).map_or(0, |since| at - since);
         let what = format!("the guest took an {line}, and the line had been low for {low} ticks; none was due");

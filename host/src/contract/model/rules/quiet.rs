@@ -1,8 +1,6 @@
 //! C6: no return without a cause, and each cause of a return makes one. EINTR is due for a level that changed, for a
 //! signal and for `immediate_exit`; any other return is the guest's own doing.
 
-use std::collections::HashMap;
-
 use vtick_abi::layout::{GICC_BASE, GICC_SIZE, GICD_BASE, GICD_SIZE, MAILBOX_BASE, MAILBOX_SIZE};
 use vtick_abi::litmus::{Op, code, kind};
 use vtick_abi::mailbox;
@@ -17,7 +15,6 @@ pub(crate) fn judge(judge: &mut Judge, vcpu: &Vcpu) {
     signals_are_seen(judge, vcpu);
     accesses_are_exits(judge, vcpu);
     immediate_exits_are_immediate(judge, vcpu);
-    ends_well(judge, vcpu);
 }
 
 /// A signal to a vCPU's thread.
@@ -105,6 +102,20 @@ fn access(op: &Op) -> Option<(u64, bool)> {
     }
 }
 
+/// How many more exits there were than accesses, by address and whether they write: a program knows few of these.
+#[derive(Default)]
+struct Surplus(Vec<((u64, bool), i64)>);
+
+impl Surplus {
+    fn of(&mut self, key: (u64, bool)) -> &mut i64 {
+        let place = self.0.iter().position(|(known, _)| *known == key).unwrap_or_else(|| {
+            self.0.push((key, 0));
+            self.0.len() - 1
+        });
+        &mut self.0[place].1
+    }
+}
+
 /// Each access of the guest is one exit, within the operation that makes it; there are no others; and a read gets the
 /// answer that userspace gave.
 fn accesses_are_exits(judge: &mut Judge, vcpu: &Vcpu) {
@@ -113,18 +124,16 @@ fn accesses_are_exits(judge: &mut Judge, vcpu: &Vcpu) {
         Exit::MmioWrite { address, .. } => Some((address, true)),
         _ => None,
     };
-    let mut surplus: HashMap<(u64, bool), i64> = HashMap::new();
-    for key in vcpu.runs.iter().filter_map(|run| of(run.exit.exit)) {
-        *surplus.entry(key).or_default() += 1;
-    }
+    let mut surplus = Surplus::default();
+    vcpu.runs.iter().filter_map(|run| of(run.exit.exit)).for_each(|key| *surplus.of(key) += 1);
     for traced in vcpu.traced.iter().filter(|t| t.record.kind == kind::OP) {
         let record = traced.record;
         let Some(key) = access(&judge.ops[record.op as usize]).filter(|&(address, _)| exits(judge, address)) else {
             continue;
         };
-        *surplus.entry(key).or_default() -= 1;
+        *surplus.of(key) -= 1;
         let first = vcpu.runs.partition_point(|run| run.exit.returned < record.before);
-        let mut within = vcpu.runs[first..].iter().take_while(|run| run.exit.returned <= record.after);
+        let mut within = vcpu.runs[first..].iter().take_while(|run| run.exit.returned <= traced.over());
         if !within.any(|run| of(run.exit.exit) == Some(key)) {
             let what = format!("{} came and went without its exit; due was one while it ran", judge.op(record.op));
             judge.object(Clause::C5, "access-is-an-exit", vcpu.index, record.after, what);
@@ -141,10 +150,10 @@ fn accesses_are_exits(judge: &mut Judge, vcpu: &Vcpu) {
     // What boot and end of a program say is not the program's.
     let own =
         [mailbox::HELLO, mailbox::OFFSET, mailbox::COMMAND, mailbox::DONE].map(|register| MAILBOX_BASE + register);
-    let mut twice: Vec<_> =
-        surplus.into_iter().filter(|((address, _), count)| *count > 0 && !own.contains(address)).collect();
-    twice.sort_unstable();
-    for ((address, writes), count) in twice {
+    for ((address, writes), count) in surplus.0.into_iter().filter(|((address, _), _)| !own.contains(address)) {
+        if count <= 0 {
+            continue;
+        }
         let verb = if writes { "writes" } else { "reads" };
         let what = format!("{count} more MMIO {verb} at {address:#x} came than the guest made; due is one exit each");
         let at = vcpu.runs.last().map_or(0, |run| run.exit.returned);
@@ -166,13 +175,13 @@ fn immediate_exits_are_immediate(judge: &mut Judge, vcpu: &Vcpu) {
     }
 }
 
-/// The guest makes progress: each vCPU comes to its end, if its program has one.
-fn ends_well(judge: &mut Judge, vcpu: &Vcpu) {
-    let what = match vcpu.ending {
-        None | Some(Ending::Done) => return,
-        Some(Ending::Stopped(_)) if judge.program.setup.may_not_end => return,
-        Some(ending) => crate::contract::diagnose(ending),
+/// The guest makes progress: each vCPU comes to its end, if its program has one. Asked where no other rule says why not.
+pub(crate) fn ends_well(judge: &mut Judge, index: usize, ending: &Ending) {
+    let what = match ending {
+        Ending::Done => return,
+        Ending::Stopped(_) if judge.program.setup.may_not_end => return,
+        ending => crate::contract::diagnose(ending).replace('\n', " "),
     };
-    let at = vcpu.instants.last().map_or(0, |instant| instant.at);
-    judge.object(Clause::C6, "progress", vcpu.index, at, format!("{what}; due was the end of its program"));
+    let at = if let Ending::Stopped(stopped) = ending { stopped.at } else { 0 };
+    judge.object(Clause::C6, "progress", index, at, format!("{what}; due was the end of its program"));
 }

@@ -50,7 +50,7 @@ fn why(vcpu: &Vcpu, run: &Run, wrong: u32) -> String {
         false => (history.high_since(returned), "high"),
     };
     match since {
-        Some(0) => format!(": {device} has never been otherwise than {level}"),
+        Some(0) => format!(": {device} has been {level} from the start"),
         Some(since) => format!(": {device} has been {level} for {} ticks", returned - since),
         None => String::new(),
     }

@@ -19,7 +19,8 @@ const READ: Exit = Exit::MmioRead { address: MAILBOX_BASE + mailbox::SCRATCH, le
 const DONE: Exit = Exit::MmioWrite { address: MAILBOX_BASE + mailbox::DONE, len: 8, value: 0 };
 const EINTR: Exit = Exit::Interrupted;
 
-const TIGHT: Tolerance = Tolerance { notice: 100, kick: 100, take: 10, wake: 1000, sleeps_are_exact: true };
+const TIGHT: Tolerance =
+    Tolerance { notice: 100, kick: 100, take: 10, wake: 1000, restore: 10, sleeps_are_exact: true };
 
 /// The exit by which a guest asks for an action.
 fn asks(action: ActionRef) -> Exit {

@@ -162,3 +162,82 @@ fn a_signal_that_shows_a_level_told_before_and_an_exit_at_once() {
         .run(450, 600, DONE, NONE);
     assert_eq!(tape.objections(), [""; 0]);
 }
+
+#[test]
+fn a_machine_that_moves_to_a_fresh_vm_and_is_told_again_what_was_told_before() {
+    let mut p = Program::new(1_000_000);
+    let (cval, ctl, spin) = (p.write(sysreg::CNTV_CVAL, 100), p.write(sysreg::CNTV_CTL, 1), p.spin_until(200));
+    let (ask, moved) = p.ask(Action::MoveToFreshVm);
+    let read = p.mmio_read();
+    let tape = Tape::new(p)
+        .op(cval, 10, 12, 100)
+        .op(ctl, 14, 16, 1)
+        .run(5, 110, EINTR, VTIMER)
+        .op(spin, 20, 200, 200)
+        .run(120, 240, asks(moved), VTIMER)
+        .acted(moved, 250, 0)
+        .run(5000, 5010, EINTR, VTIMER)
+        // The guest's counter is behind by a little from here on.
+        .op(ask, 210, 5016, moved.0 as u64)
+        .run(5020, 5046, READ, VTIMER)
+        .op(read, 5022, 5045, mailbox::SCRATCH_VALUE)
+        .run(5050, 5100, DONE, VTIMER);
+    assert_eq!(tape.objections(), [""; 0]);
+}
+
+#[test]
+fn a_deadline_that_comes_later_in_a_fresh_vm_whose_counter_is_behind() {
+    let mut p = Program::new(1_000_000);
+    let (cval, ctl) = (p.write(sysreg::CNTV_CVAL, 6000), p.write(sysreg::CNTV_CTL, 1));
+    let (ask, moved) = p.ask(Action::MoveToFreshVm);
+    let read = p.mmio_read();
+    let tape = Tape::new(p)
+        .op(cval, 10, 12, 6000)
+        .op(ctl, 14, 16, 1)
+        .run(5, 40, asks(moved), NONE)
+        .acted(moved, 50, 0)
+        .op(ask, 20, 5020, moved.0 as u64)
+        .run(5000, 6005, READ, NONE)
+        .op(read, 5030, 6040, mailbox::SCRATCH_VALUE)
+        .run(6015, 6017, EINTR, VTIMER)
+        .run(6020, 6100, DONE, VTIMER);
+    assert_eq!(tape.objections(), [""; 0]);
+}
+
+#[test]
+fn lines_of_a_vcpu_that_was_initialised_again_may_be_either() {
+    for isr in [0, 1 << 7] {
+        let mut p = Program::new(1_000_000);
+        let (ask, raised) = p.ask(Action::Line { vcpu: 0, line: Line::Irq, level: true });
+        let (ask_again, reinit) = p.ask(Action::Reinit { restore_timers: true });
+        let read = p.read(sysreg::ISR);
+        let tape = Tape::new(p)
+            .run(5, 30, asks(raised), NONE)
+            .acted(raised, 35, 0)
+            .op(ask, 10, 50, raised.0 as u64)
+            .run(40, 80, asks(reinit), NONE)
+            .acted(reinit, 85, 0)
+            .op(ask_again, 60, 100, reinit.0 as u64)
+            .op(read, 110, 112, isr)
+            .run(90, 200, DONE, NONE);
+        assert_eq!(tape.objections(), [""; 0], "ISR_EL1 {isr:#x}");
+    }
+}
+
+#[test]
+fn a_level_that_was_away_and_is_back_is_a_cause_of_a_return() {
+    let mut p = Program::new(1_000_000);
+    let (cval, ctl, spin) = (p.write(sysreg::CNTV_CVAL, 100), p.write(sysreg::CNTV_CTL, 1), p.spin_until(200));
+    let (ahead, call) = (p.write(sysreg::CNTV_CVAL, 300), p.hvc_psci_version());
+    let tape = Tape::new(p)
+        .op(cval, 10, 12, 100)
+        .op(ctl, 14, 16, 1)
+        .run(5, 110, EINTR, VTIMER)
+        .op(spin, 20, 200, 200)
+        .op(ahead, 210, 212, 300)
+        // Seen low at the HVC, and high again when that was to be told.
+        .run(120, 310, EINTR, VTIMER)
+        .op(call, 290, 330, 0)
+        .run(315, 400, DONE, VTIMER);
+    assert_eq!(tape.objections(), [""; 0]);
+}
