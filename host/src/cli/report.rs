@@ -26,6 +26,32 @@ pub(super) struct ReportArgs {
     /// (checks) Write them as JUnit XML to this file.
     #[arg(long, value_name = "FILE", conflicts_with = "html")]
     junit: Option<PathBuf>,
+    /// Print the records in the words of another tool.
+    #[arg(long, value_name = "FORMAT", conflicts_with_all = ["html", "side_by_side", "ktap"])]
+    r#as: Option<Format>,
+    /// (--as kcidb) The CI system that reports.
+    #[arg(long, value_name = "NAME", default_value = "vtick", requires = "as")]
+    kcidb_origin: String,
+    /// (--as kcidb) The id of the tested build in KCIDB.
+    #[arg(long, value_name = "ORIGIN:NAME", default_value = "vtick:unknown", requires = "as")]
+    kcidb_build: String,
+}
+
+/// The words of another tool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    /// The kernel's test protocol, version 1.
+    Ktap,
+    /// The Test Anything Protocol, version 13, without nesting.
+    Tap,
+    /// JUnit XML.
+    Junit,
+    /// A report for KCIDB, schema 5.3.
+    Kcidb,
+    /// Markdown for the summary of a CI job.
+    Markdown,
+    /// LAVA's test case signals; of measurements too.
+    Lava,
 }
 
 pub(super) fn run(args: &ReportArgs) -> anyhow::Result<Done> {
@@ -73,6 +99,10 @@ fn matrix(args: &ReportArgs, path: &Path, json: &str) -> anyhow::Result<Done> {
 }
 
 fn checks(args: &ReportArgs, runs: &[Verdicts]) -> anyhow::Result<Done> {
+    if let Some(format) = args.r#as {
+        print!("{}", formatted(args, format, runs)?);
+        return Ok(Done::Said);
+    }
     if let Some(path) = &args.junit {
         write("--junit", path, verdicts::junit(runs))?;
     }
@@ -84,7 +114,32 @@ fn checks(args: &ReportArgs, runs: &[Verdicts]) -> anyhow::Result<Done> {
     Ok(Done::Said)
 }
 
+fn formatted(args: &ReportArgs, format: Format, runs: &[Verdicts]) -> anyhow::Result<String> {
+    Ok(match format {
+        Format::Ktap => verdicts::ktap(runs),
+        Format::Tap => verdicts::tap(runs),
+        Format::Junit => verdicts::junit(runs),
+        Format::Kcidb => {
+            let place = verdicts::Place { origin: &args.kcidb_origin, build: &args.kcidb_build };
+            place.check().map_err(anyhow::Error::msg)?;
+            verdicts::kcidb(runs, &place)
+        }
+        Format::Markdown => verdicts::markdown(runs),
+        Format::Lava => verdicts::lava_checks(runs),
+    })
+}
+
 fn measurements(args: &ReportArgs, records: &[Measured]) -> anyhow::Result<Done> {
+    match args.r#as {
+        None => {}
+        Some(Format::Lava) => {
+            print!("{}", verdicts::lava_measurements(records));
+            return Ok(Done::Said);
+        }
+        Some(_) => {
+            anyhow::bail!("--as: of measurements only lava takes something; --html and --side-by-side show them")
+        }
+    }
     if let Some(path) = &args.html {
         write("--html", path, html::page(records))?;
         return Ok(Done::Said);

@@ -1,6 +1,6 @@
 //! Verdicts as JUnit XML, which CI systems show.
 
-use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
+use quick_junit::{NonSuccessKind, Property, Report, TestCase, TestCaseStatus, TestSuite};
 
 use super::{Judged, Verdicts};
 use crate::contract::Clause;
@@ -17,6 +17,16 @@ pub fn junit(runs: &[Verdicts]) -> String {
                 continue;
             }
             let mut suite = TestSuite::new(format!("Linux {}: {clause} {}", run.host.kernel, clause.title()));
+            let host = &run.host;
+            let cpus = host.cpus.to_string();
+            let properties = [
+                ("kernel", &host.kernel),
+                ("kvm", &host.kvm_mode),
+                ("gic", &host.gic),
+                ("cpu", &host.cpu),
+                ("cpus", &cpus),
+            ];
+            suite.add_properties(properties.map(|(name, value)| Property::new(name, value.as_str())));
             suite.add_test_cases(checks.into_iter().map(case));
             report.add_test_suite(suite);
         }
@@ -63,9 +73,10 @@ mod tests {
         let xml = junit(&[run("6.1"), run("6.12")]);
         assert!(xml.contains(r#"tests="12" failures="2" errors="2""#), "{xml}");
         assert!(
-            xml.contains(r#"<testsuite name="Linux 6.12: C3 truth" tests="2" disabled="0" errors="0" failures="1">"#)
+            xml.contains(r#"<testsuite name="Linux 6.12: C3 truth" tests="2" skipped="0" errors="0" failures="1">"#)
         );
         assert!(xml.contains("1 &amp; 2 &lt;due&gt;"), "{xml}");
+        assert!(xml.contains(r#"<property name="kernel" value="6.12"/>"#), "{xml}");
         assert_eq!(xml.matches("<skipped").count(), 6, "{xml}");
         assert!(xml.contains(r#"<skipped message="disturbed: too late"/>"#), "{xml}");
     }

@@ -1,8 +1,12 @@
 //! The verdicts of a run, read back from its record, and what other tools take them as.
 
 mod junit;
+mod kcidb;
 mod ktap;
+mod lava;
+mod markdown;
 mod matrix;
+mod tap;
 
 use serde::Deserialize;
 
@@ -12,8 +16,12 @@ use super::terminal::MOST_LINES;
 use crate::contract::{Clause, Judgement, Transcript, checks, shorten};
 
 pub use junit::junit;
+pub use kcidb::{Place, kcidb};
 pub use ktap::ktap;
+pub use lava::{checks as lava_checks, measurements as lava_measurements};
+pub use markdown::markdown;
 pub use matrix::matrix;
+pub use tap::tap;
 
 /// A run's verdicts.
 #[derive(Clone, Debug, Deserialize)]
