@@ -31,12 +31,15 @@ use crate::latency::{AccessCosts, Irqchip, Measurement, Scenario};
 use crate::machine::{Booted, Setup};
 use crate::report::Host;
 
-/// The guest image, as built by `cargo xtask`.
+/// The guest image, as built by `cargo xtask`; empty in a program that something else has built.
 static GUEST: &[u8] = include_bytes!(env!("VTICK_GUEST"));
 
 /// Why a guest could not be run at all. One line each: what, where, what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// This program has no guest in it.
+    #[error("this vtick was built without its guest and can run nothing; `cargo xtask build` makes one with it")]
+    NoGuest,
     /// There is no /dev/kvm.
     #[error(
         "/dev/kvm is absent: this kernel has no KVM, or booted without access to EL2; vtick needs an arm64 host with KVM"
@@ -103,6 +106,9 @@ pub struct Kvm(());
 impl Kvm {
     /// Opens /dev/kvm.
     pub fn open() -> Result<Kvm, Error> {
+        if GUEST.is_empty() {
+            return Err(Error::NoGuest);
+        }
         vm::open()?;
         Ok(Kvm(()))
     }
