@@ -45,6 +45,17 @@ pub(crate) struct Available {
     pub(crate) suite: String,
 }
 
+/// What a package needs, as its description says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Described {
+    /// Its name, without architecture.
+    pub(crate) package: String,
+    /// Its version.
+    pub(crate) version: String,
+    /// The field Depends, empty if there is none.
+    pub(crate) depends: String,
+}
+
 /// Where the machine gets Debian's packages from: one configured suite.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Source {
@@ -133,6 +144,12 @@ impl Apt {
     pub(crate) fn versions(&self, names: &[String]) -> Result<Vec<Available>> {
         let names = names.iter().map(|name| format!("{name}:arm64"));
         Ok(parse_madison(&run(self.apt_cache().arg("madison").args(names), None)?))
+    }
+
+    /// The descriptions of all versions of the arm64 packages `names`.
+    pub(crate) fn describe(&self, names: &[String]) -> Result<Vec<Described>> {
+        let names = names.iter().map(|name| format!("{name}:arm64"));
+        Ok(parse_descriptions(&run(self.apt_cache().arg("show").args(names), None)?))
     }
 
     /// A field of a package's description; the package as `name[:architecture][=version]`.
@@ -310,6 +327,19 @@ APT::Sandbox::User "root";
     text
 }
 
+/// Reads `apt-cache show`: paragraphs of fields.
+fn parse_descriptions(text: &str) -> Vec<Described> {
+    let described = text.split("\n\n").filter_map(|paragraph| {
+        let field = |name: &str| paragraph.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+        Some(Described {
+            package: field("Package")?.to_owned(),
+            version: field("Version")?.to_owned(),
+            depends: field("Depends").unwrap_or_default().to_owned(),
+        })
+    });
+    described.collect()
+}
+
 /// Reads `apt-cache madison`: `package[:arch] | version | URI suite/component arch Packages`.
 fn parse_madison(text: &str) -> Vec<Available> {
     text.lines()
@@ -348,6 +378,18 @@ mod tests {
         assert!(sources.contains(&source("b", "trixie-security")));
         assert!(!sources.contains(&source("b", "sid")) && !sources.contains(&source("a", "trixie-security")));
         assert_eq!(sources.len(), KERNEL_SUITES.len() + KERNEL_SECURITY_SUITES.len());
+    }
+
+    #[test]
+    fn descriptions_give_what_each_version_of_a_package_depends_on() {
+        let text =
+            "Package: a\nVersion: 2\nDepends: b (= 2), c | d\n\nPackage: a\nSource: x\nVersion: 1\nDescription: y\n";
+        let of = |version: &str, depends: &str| Described {
+            package: "a".into(),
+            version: version.into(),
+            depends: depends.into(),
+        };
+        assert_eq!(parse_descriptions(text), [of("2", "b (= 2), c | d"), of("1", "")]);
     }
 
     #[test]

@@ -23,10 +23,13 @@ Commands:
   guest    show the guest: cargo xtask guest objdump|size|nm [ARGUMENTS FOR THE TOOL]
   browser  print where a Chromium is that can render a report, for the tests (as root: install it)
   kernels  list the kernels that can be named
+  kconfig  print the configuration that a kernel of your own needs, as a fragment
   lint     check formatting and lints, those of the arm64 code and of the guest included
 
 Options of test, bench and run:
-  --kernel KERNEL    debian:VERSION, debian:SUITE or the path of an arm64 Image; may be repeated [debian:6.12]
+  --kernel KERNEL    debian:VERSION, debian:SUITE, the path of an arm64 Image, or the folder in which a kernel was built;
+                     may be repeated [debian:6.12]. For `git bisect run cargo xtask test --kernel FOLDER CHECK`, the exit
+                     status of a folder is 0, 1, or 125 where there is no verdict
   --host HOST        auto, native or emulated [auto: native on arm64 with /dev/kvm]
   --output FILE      write the record of the run there (JSON); with several kernels, one file each
   --save NAME        (bench) keep the record under this name, for compare and report

@@ -65,7 +65,7 @@ fn run(command: &str, options: &Options) -> Result<i32> {
         print!("{USAGE}");
         return if vtick::COMMANDS.contains(&command) { vtick::help(command) } else { Ok(0) };
     }
-    if ["build", "browser", "kernels", "lint"].contains(&command)
+    if ["build", "browser", "kconfig", "kernels", "lint"].contains(&command)
         && let Some(argument) = options.forwarded.first()
     {
         bail!("`cargo xtask {command}` knows no {argument}; `cargo xtask --help` says what there is");
@@ -88,6 +88,10 @@ fn run(command: &str, options: &Options) -> Result<i32> {
         },
         "browser" => {
             println!("{}", install::ensure(&BROWSERS, BROWSERS[0])?.display());
+            Ok(0)
+        }
+        "kconfig" => {
+            print!("{}", kernel::fragment());
             Ok(0)
         }
         "kernels" => kernel::list(&cache, options.refresh).map(|()| 0),

@@ -6,7 +6,7 @@ use anstream::print;
 
 use super::{Done, measured};
 use crate::report::atlas::{self, Atlas};
-use crate::report::verdicts::{self, Verdicts};
+use crate::report::verdicts::{self, Absent, Verdicts};
 use crate::report::{Measured, html, latency, rates, terminal};
 
 #[derive(clap::Args)]
@@ -17,6 +17,9 @@ pub(super) struct ReportArgs {
     /// Show several records side by side, and nothing else: medians, or which check came to what.
     #[arg(long, conflicts_with = "html")]
     side_by_side: bool,
+    /// A kernel that has no record, and why: it gets a column, too.
+    #[arg(long, value_name = "KERNEL=WHY", requires = "side_by_side", value_parser = absent, hide = true)]
+    absent: Vec<Absent>,
     /// (measurements, and the index of a matrix) Write a page to this file: self-contained, no scripts.
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
@@ -109,7 +112,7 @@ fn checks(args: &ReportArgs, runs: &[Verdicts]) -> anyhow::Result<Done> {
     if args.ktap {
         print!("{}", verdicts::ktap(runs));
     } else if args.junit.is_none() || args.side_by_side {
-        print!("{}", verdicts::matrix(runs));
+        print!("{}", verdicts::matrix(runs, &args.absent));
     }
     Ok(Done::Said)
 }
@@ -152,7 +155,13 @@ fn measurements(args: &ReportArgs, records: &[Measured]) -> anyhow::Result<Done>
         rates::rates(&record.host, &record.latency);
     }
     latency::side_by_side(records);
+    print!("{}", verdicts::reasons(&args.absent));
     Ok(Done::Said)
+}
+
+fn absent(text: &str) -> Result<Absent, String> {
+    let (kernel, why) = text.split_once('=').ok_or("KERNEL=WHY is needed")?;
+    Ok(Absent { kernel: kernel.to_owned(), why: why.to_owned() })
 }
 
 fn write(option: &str, path: &Path, text: String) -> anyhow::Result<()> {

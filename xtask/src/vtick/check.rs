@@ -7,14 +7,14 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use super::view::saved;
-use super::{CANNOT_RUN, WRONG, emulate, plain, plan, prepare, runs_natively, together};
+use super::{CANNOT_RUN, WRONG, emulate, plain, plan, programs, runs_natively, together, wanted};
 use crate::artifacts::{self, Programs};
 use crate::cache::Cache;
 use crate::cli::Options;
 use crate::emulated::{Died, Files};
-use crate::kernel::Kernel;
+use crate::kernel::{self, Kernel};
 use crate::native;
-use crate::process::run_in_view;
+use crate::process::{Interrupted, run_in_view};
 use crate::toolchain::{Toolchain, cargo};
 
 /// Where the runner writes its record in the emulated host.
@@ -26,8 +26,32 @@ const NOTE: char = '@';
 /// More notes than any run has: each boot adds some, so this bounds them.
 const MOST_NOTES: usize = 10_000;
 
+/// What `git bisect run` takes for "nothing can be said of this one, try another" (git-bisect(1)).
+const SKIP: i32 = 125;
+
 /// `cargo xtask test`.
 pub(crate) fn test(cache: &Cache, options: &Options) -> Result<i32> {
+    match &options.kernels[..] {
+        [tree] if kernel::is_tree(tree) => of_tree(test_any(cache, options)),
+        _ => test_any(cache, options),
+    }
+}
+
+/// The status for a kernel's build tree, which is there to be bisected: 0 good, 1 bad, and one that blames no commit
+/// whenever there is no verdict.
+fn of_tree(done: Result<i32>) -> Result<i32> {
+    match done {
+        Ok(status @ (0 | 1)) => Ok(status),
+        Ok(_) => Ok(SKIP),
+        Err(error) if error.is::<Interrupted>() => Err(error),
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            Ok(SKIP)
+        }
+    }
+}
+
+fn test_any(cache: &Cache, options: &Options) -> Result<i32> {
     if let Some(status) = refused("test", options)? {
         return Ok(status);
     }
@@ -85,12 +109,29 @@ fn check(command: &str, cache: &Cache, options: &Options) -> Result<i32> {
     if command == "test" {
         argv.push("--journal".to_owned());
     }
-    let (kernels, programs) = prepare(cache, options)?;
+    let wanted = wanted(options);
+    let several = wanted.len() > 1;
+    // A kernel that cannot be had costs its own column, where there are others.
+    let mut absent = Vec::new();
+    let mut kernels = Vec::new();
+    for name in &wanted {
+        match kernel::obtain(cache, name, options.refresh) {
+            Ok(kernel) => kernels.push((name, Some(kernel))),
+            Err(error) if several && !error.is::<Interrupted>() => {
+                kernels.push((name, None));
+                absent.push(Absent::because(name, &error));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    if kernels.iter().all(|(_, kernel)| kernel.is_none()) {
+        bail!("none of the kernels can be had");
+    }
+    let programs = programs(cache, options)?;
     let scratch = tempfile::tempdir()?;
     let mut outputs = outputs(options)?;
     // What several runs come to is said by the runner once more, of all their records; where its words are for another
     // program, then alone.
-    let several = kernels.len() > 1;
     let ktap = arguments.iter().any(|argument| argument == "--ktap");
     if several && outputs.is_empty() {
         outputs = (0..kernels.len()).map(|index| scratch.path().join(format!("{index}.json"))).collect();
@@ -98,9 +139,10 @@ fn check(command: &str, cache: &Cache, options: &Options) -> Result<i32> {
     if !outputs.is_empty() {
         argv.extend(["--output".to_owned(), RECORD.to_owned()]);
     }
-    let mut worst = None;
+    let mut worst = if absent.is_empty() { None } else { Some(CANNOT_RUN) };
     let mut records = Vec::new();
-    for (index, kernel) in kernels.iter().enumerate() {
+    for (index, (name, kernel)) in kernels.iter().enumerate() {
+        let Some(kernel) = kernel else { continue };
         if several && !ktap {
             println!("== {}", kernel.name);
         }
@@ -117,19 +159,44 @@ fn check(command: &str, cache: &Cache, options: &Options) -> Result<i32> {
                 }
             }
             // The other kernels are still worth their answer; this one was none.
-            Err(error) if !error.is::<crate::process::Interrupted>() && kernels.len() > 1 => {
-                eprintln!("error: {error:#}");
+            Err(error) if !error.is::<Interrupted>() && several => {
+                absent.push(Absent::because(name, &error));
                 worst = Some(worst.map_or(CANNOT_RUN, |worst| together(worst, CANNOT_RUN)));
             }
             Err(error) => return Err(error),
         }
     }
-    if several && records.len() > usize::from(!ktap) {
-        let vtick = artifacts::vtick_of_this_machine()?;
-        let view = if ktap { "--ktap" } else { "--side-by-side" };
-        run_in_view(Command::new(vtick).args(["report", view]).args(&records))?;
+    if several && !records.is_empty() {
+        let mut report = Command::new(artifacts::vtick_of_this_machine()?);
+        match ktap {
+            true => report.args(["report", "--ktap"]),
+            false => report.args(["report", "--side-by-side"]).args(absent.iter().map(Absent::option)),
+        };
+        run_in_view(report.args(&records))?;
     }
     Ok(worst.unwrap_or(CANNOT_RUN))
+}
+
+/// A kernel of several that gave no answer.
+struct Absent {
+    kernel: String,
+    why: String,
+}
+
+impl Absent {
+    /// Says so, too: the table comes when all is over.
+    fn because(kernel: &str, error: &anyhow::Error) -> Self {
+        let text = format!("{error:#}");
+        let why = text.lines().next().unwrap_or_default();
+        let about = format!("--kernel {kernel}: ");
+        let why = why.strip_prefix(&about).unwrap_or(why).to_owned();
+        eprintln!("error: {about}{}", text.strip_prefix(&about).unwrap_or(&text));
+        Self { kernel: kernel.to_owned(), why }
+    }
+
+    fn option(&self) -> String {
+        format!("--absent={}={}", self.kernel, self.why)
+    }
 }
 
 /// Runs `argv` in a fresh host as often as it takes the host down with it, each time going on behind what did: the runner
@@ -232,6 +299,16 @@ mod tests {
         assert_eq!(one, [PathBuf::from("a/r.json")]);
         let two = outputs(&options("--output a/r.json --kernel debian:6.1 --kernel /k/Image")).unwrap();
         assert_eq!(two, [PathBuf::from("a/r-6.1.json"), PathBuf::from("a/r-_k_Image.json")]);
+    }
+
+    #[test]
+    fn a_build_tree_is_good_or_bad_or_blamed_for_nothing() {
+        assert_eq!(
+            [0, 1, CANNOT_RUN, 4, 128 + 11].map(|status| of_tree(Ok(status)).unwrap()),
+            [0, 1, SKIP, SKIP, SKIP]
+        );
+        assert_eq!(of_tree(Err(anyhow::anyhow!("not built"))).unwrap(), SKIP);
+        assert!(of_tree(Err(Interrupted.into())).is_err(), "a person has ended it");
     }
 
     #[test]

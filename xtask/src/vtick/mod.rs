@@ -90,15 +90,19 @@ fn runs_natively(options: &Options) -> Result<bool> {
 
 /// The kernels and the programs. First what can be refused, then what takes long.
 fn prepare(cache: &Cache, options: &Options) -> Result<(Vec<Kernel>, Programs)> {
-    let wanted = if options.kernels.is_empty() { vec![kernel::DEFAULT.to_owned()] } else { options.kernels.clone() };
-    let obtain = |kernel: &String| kernel::obtain(cache, kernel, options.refresh);
-    let kernels = wanted.iter().map(obtain).collect::<Result<Vec<_>>>()?;
-    qemu::ensure_installed()?;
+    let kernels = wanted(options).into_iter().map(|wanted| kernel::obtain(cache, &wanted, options.refresh));
+    let kernels = kernels.collect::<Result<Vec<_>>>()?;
     Ok((kernels, programs(cache, options)?))
 }
 
-/// The programs: built, or those that are in the folder that was named.
+/// The kernels that are asked for.
+fn wanted(options: &Options) -> Vec<String> {
+    if options.kernels.is_empty() { vec![kernel::DEFAULT.to_owned()] } else { options.kernels.clone() }
+}
+
+/// What runs in an emulated host, built or in the folder that was named; and QEMU.
 fn programs(cache: &Cache, options: &Options) -> Result<Programs> {
+    qemu::ensure_installed()?;
     match &options.programs {
         None => artifacts::programs(&Toolchain::obtain(cache, options.refresh)?),
         Some(folder) => artifacts::programs_in(folder),

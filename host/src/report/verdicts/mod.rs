@@ -20,7 +20,7 @@ pub use kcidb::{Place, kcidb};
 pub use ktap::ktap;
 pub use lava::{checks as lava_checks, measurements as lava_measurements};
 pub use markdown::markdown;
-pub use matrix::matrix;
+pub use matrix::{Absent, matrix, reasons};
 pub use tap::tap;
 
 /// A run's verdicts.

@@ -1,68 +1,17 @@
-//! The kernel under test: a file, or a package of Debian's archive by version or suite.
+//! Kernels of Debian's archive, by version or suite.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 
-use crate::apt::{Apt, Available};
+use super::{Kernel, needs};
+use crate::apt::{Apt, Available, Described};
 use crate::cache::Cache;
 use crate::process::{Interrupted, check_interrupted};
 use crate::progress::Step;
 use crate::{deb, version};
-
-/// What is tested when nothing else is asked for.
-pub(crate) const DEFAULT: &str = "debian:6.12";
-
-/// What the emulated host needs of its kernel, with the reason. Only looked at where the package has its
-/// configuration.
-const NEEDED: [(&str, &str); 5] = [
-    ("CONFIG_KVM", "it can't run virtual machines"),
-    ("CONFIG_SERIAL_AMBA_PL011_CONSOLE", "its console can't be seen"),
-    ("CONFIG_BLK_DEV_INITRD", "it can't be given a program to run"),
-    ("CONFIG_DEVTMPFS", "programs find no devices"),
-    ("CONFIG_BINFMT_ELF", "it runs no programs"),
-];
-
-/// A kernel ready to be booted.
-#[derive(Clone, Debug)]
-pub(crate) struct Kernel {
-    /// What to call it: a package's version, or the path that was given.
-    pub(crate) name: String,
-    /// A plain arm64 Image.
-    pub(crate) image: PathBuf,
-}
-
-/// Finds the kernel that `wanted` names, and fetches it if need be.
-pub(crate) fn obtain(cache: &Cache, wanted: &str, refresh: bool) -> Result<Kernel> {
-    match wanted.strip_prefix("debian:") {
-        Some(wanted) => from_debian(cache, wanted, refresh),
-        None => from_file(cache, Path::new(wanted)),
-    }
-}
-
-fn from_file(cache: &Cache, path: &Path) -> Result<Kernel> {
-    let name = path.display().to_string();
-    let file = fs::read(path).map_err(|error| {
-        let hint = if name.contains('/') { "" } else { "; a kernel of Debian's archive is named debian:VERSION" };
-        anyhow::anyhow!("--kernel {name}: {error}{hint}")
-    })?;
-    let length = file.len();
-    let image = vtick_kernel_image::plain(file).map_err(|what| anyhow::anyhow!("--kernel {name} {what}"))?;
-    if image.len() == length {
-        return Ok(Kernel { name, image: path.to_owned() });
-    }
-    let place = format!("unpacked/{:x}-{:08x}", image.len(), crc32(&image));
-    let folder = cache.entry(&place, |folder| Ok(fs::write(folder.join("Image"), &image)?))?;
-    Ok(Kernel { name, image: folder.join("Image") })
-}
-
-fn crc32(bytes: &[u8]) -> u32 {
-    let mut crc = flate2::Crc::new();
-    crc.update(bytes);
-    crc.sum()
-}
 
 /// A kernel package, with what its name says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,6 +24,16 @@ pub(crate) struct Package {
     pub(crate) version: String,
     /// The suites that have it.
     pub(crate) suites: Vec<String>,
+    /// The package that has the Image in it, and the one that has the configuration, where the archive has them.
+    parts: Parts,
+}
+
+/// Where a kernel's files are. From 6.19 on, `linux-image-RELEASE` is nearly empty: the Image is in `linux-binary-RELEASE`
+/// and the configuration in `linux-base-RELEASE`. When a version is superseded the archive drops the latter.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Parts {
+    image: Option<String>,
+    config: Option<String>,
 }
 
 impl Package {
@@ -101,7 +60,24 @@ impl Package {
             flavour,
             version: available.version.clone(),
             suites: vec![available.suite.clone()],
+            parts: Parts::default(),
         })
+    }
+
+    /// The parts of a package with these dependencies, of which the archive has those in `there`: names and versions.
+    fn find_parts(&mut self, dependencies: &str, there: &BTreeSet<(String, String)>) {
+        let release = self.release();
+        let needs =
+            |name: &String| dependencies.split([',', '|']).any(|one| one.split_whitespace().next() == Some(name));
+        let has = |name: &String| there.contains(&(name.clone(), self.version.clone()));
+        let [binary, base] = ["binary", "base"].map(|part| format!("linux-{part}-{release}"));
+        self.parts = Parts {
+            image: match needs(&binary) {
+                true => Some(binary).filter(has),
+                false => Some(format!("linux-image-{release}")),
+            },
+            config: Some(base).filter(|base| needs(base) && has(base)),
+        };
     }
 
     /// Whether a person who writes `wanted` may mean this one.
@@ -116,7 +92,8 @@ impl Package {
     }
 }
 
-fn from_debian(cache: &Cache, wanted: &str, refresh: bool) -> Result<Kernel> {
+/// Finds the kernel that `wanted` names behind `debian:`, and fetches it if need be.
+pub(super) fn obtain(cache: &Cache, wanted: &str, refresh: bool) -> Result<Kernel> {
     // What a name meant is remembered, so that a second run of the same command neither asks the network nor suddenly
     // tests another kernel.
     let memory = format!("kernels/meaning/{}", wanted.replace('/', "-"));
@@ -155,6 +132,20 @@ pub(crate) fn available(apt: &Apt) -> Result<Vec<Package>> {
         }
     }
     let mut packages: Vec<_> = packages.into_values().collect();
+    let mut parts = BTreeSet::new();
+    for prefix in ["linux-binary-", "linux-base-"] {
+        let names: Vec<_> = apt.names(prefix)?.into_iter().filter(wanted).collect();
+        parts.extend(apt.versions(&names)?.into_iter().map(|part| (part.package, part.version)));
+    }
+    let described: BTreeMap<_, _> = apt
+        .describe(&names)?
+        .into_iter()
+        .map(|Described { package, version, depends }| ((package, version), depends))
+        .collect();
+    for package in &mut packages {
+        let key = (format!("linux-image-{}", package.release()), package.version.clone());
+        package.find_parts(described.get(&key).map_or("", String::as_str), &parts);
+    }
     packages.sort_by(|a, b| version::compare(&b.version, &a.version).then_with(|| a.flavour.cmp(&b.flavour)));
     Ok(packages)
 }
@@ -162,7 +153,10 @@ pub(crate) fn available(apt: &Apt) -> Result<Vec<Package>> {
 /// The newest of those that match; the cloud flavour, which is small and has all that is needed built in, if there is
 /// one and no other was named.
 fn choose(packages: &[Package], wanted: &str) -> Option<Package> {
-    let candidates: Vec<_> = packages.iter().filter(|package| package.matches(wanted)).collect();
+    let mut candidates: Vec<_> = packages.iter().filter(|package| package.matches(wanted)).collect();
+    if candidates.iter().any(|package| package.parts.image.is_some()) {
+        candidates.retain(|package| package.parts.image.is_some());
+    }
     let cloud = candidates.iter().find(|package| package.flavour == "cloud-arm64");
     let plain = candidates.iter().find(|package| package.flavour == "arm64");
     let exact = candidates.iter().find(|package| package.release() == wanted);
@@ -193,17 +187,11 @@ fn unknown(packages: &[Package], wanted: &str) -> anyhow::Error {
 fn fetch(apt: &Apt, package: &Package, folder: &Path) -> Result<()> {
     let release = package.release();
     let step = Step::essential(format!("Fetching kernel {release}"));
-    let image = format!("linux-image-{release}:arm64={}", package.version);
-    let mut parts = vec![image.clone()];
-    // From 7.x on the package of that name is nearly empty: the Image and the configuration are in two that it needs.
-    let elsewhere = [format!("linux-binary-{release}"), format!("linux-base-{release}")];
-    let dependencies = apt.dependencies(&image)?;
-    parts.extend(
-        elsewhere
-            .iter()
-            .filter(|name| dependencies.contains(name))
-            .map(|name| format!("{name}:arm64={}", package.version)),
-    );
+    let Some(image) = &package.parts.image else {
+        bail!("--kernel debian:{}: the archive still names this kernel, but has no Image of it any more", package.abi);
+    };
+    let parts = [Some(image), package.parts.config.as_ref()].into_iter().flatten();
+    let parts: Vec<_> = parts.map(|name| format!("{name}:arm64={}", package.version)).collect();
 
     let downloads = folder.join("download");
     let unpacked = folder.join("unpacked");
@@ -220,7 +208,7 @@ fn fetch(apt: &Apt, package: &Package, folder: &Path) -> Result<()> {
     fs::write(folder.join("Image"), image)?;
     if let Some(config) = find(&unpacked, "config")? {
         let config = fs::read_to_string(config)?;
-        check_config(&config).with_context(|| format!("Debian's kernel {release} can't be the host"))?;
+        needs::check(&config).with_context(|| format!("Debian's kernel {release} can't be the host"))?;
         fs::write(folder.join("config"), config)?;
     }
     fs::remove_dir_all(downloads)?;
@@ -244,14 +232,6 @@ fn find(folder: &Path, name: &str) -> Result<Option<PathBuf>> {
     Ok(None)
 }
 
-fn check_config(config: &str) -> Result<()> {
-    for (option, reason) in NEEDED {
-        let built_in = format!("{option}=y");
-        ensure!(config.lines().any(|line| line == built_in), "without {built_in} {reason}");
-    }
-    Ok(())
-}
-
 /// The small kernels of the archive, which have all that is needed built in; the newest first.
 fn cloud(cache: &Cache, refresh: bool) -> Result<Vec<Package>> {
     let apt = Apt::of_all_kernels(cache)?;
@@ -268,14 +248,16 @@ fn cloud(cache: &Cache, refresh: bool) -> Result<Vec<Package>> {
 
 /// Their names, as `--kernel` takes them; the newest first.
 pub(crate) fn cloud_releases(cache: &Cache, refresh: bool) -> Result<Vec<String>> {
-    Ok(cloud(cache, refresh)?.into_iter().map(|package| format!("debian:{}", package.abi)).collect())
+    let there = cloud(cache, refresh)?.into_iter().filter(|package| package.parts.image.is_some());
+    Ok(there.map(|package| format!("debian:{}", package.abi)).collect())
 }
 
 /// Prints what can be named.
 pub(crate) fn list(cache: &Cache, refresh: bool) -> Result<()> {
     for package in cloud(cache, refresh)? {
         check_interrupted().map_err(|_| Interrupted)?;
-        println!("debian:{:24} {:24} {}", package.abi, package.version, package.suites.join(" "));
+        let lost = if package.parts.image.is_some() { "" } else { " (its Image is no longer in the archive)" };
+        println!("debian:{:24} {:24} {}{lost}", package.abi, package.version, package.suites.join(" "));
     }
     Ok(())
 }
@@ -285,7 +267,10 @@ mod tests {
     use super::*;
 
     fn package(name: &str, version: &str, suite: &str) -> Option<Package> {
-        Package::parse(&Available { package: name.into(), version: version.into(), suite: suite.into() })
+        let mut package =
+            Package::parse(&Available { package: name.into(), version: version.into(), suite: suite.into() })?;
+        package.find_parts("", &BTreeSet::new());
+        Some(package)
     }
 
     fn archive() -> Vec<Package> {
@@ -360,10 +345,29 @@ mod tests {
     }
 
     #[test]
-    fn a_kernel_without_kvm_is_refused_with_the_reason() {
-        let all: String = NEEDED.iter().map(|(option, _)| format!("{option}=y\n")).collect();
-        assert!(check_config(&all).is_ok());
-        let error = check_config(&all.replace("CONFIG_KVM=y", "# CONFIG_KVM is not set")).unwrap_err().to_string();
-        assert_eq!(error, "without CONFIG_KVM=y it can't run virtual machines");
+    fn the_image_is_in_the_package_that_says_so_and_its_configuration_is_no_condition() {
+        let parts = |there: &[&str]| {
+            let mut package = package("linux-image-7.0.13-cloud-arm64", "7.0.13-1", "sid").unwrap();
+            let there = there.iter().map(|name| ((*name).to_owned(), "7.0.13-1".to_owned())).collect();
+            let needs =
+                "linux-binary-7.0.13-cloud-arm64 (= 7.0.13-1), linux-base-7.0.13-cloud-arm64 (= 7.0.13-1), kmod";
+            package.find_parts(needs, &there);
+            (package.parts.image, package.parts.config)
+        };
+        let (binary, base) = ("linux-binary-7.0.13-cloud-arm64", "linux-base-7.0.13-cloud-arm64");
+        assert_eq!(parts(&[binary, base]), (Some(binary.to_owned()), Some(base.to_owned())));
+        assert_eq!(parts(&[binary]), (Some(binary.to_owned()), None));
+        assert_eq!(parts(&[base]).0, None, "there is no Image");
+        let older = package("linux-image-6.1.0-50-cloud-arm64", "6.1.176-1", "bookworm").unwrap();
+        assert_eq!(older.parts.image.as_deref(), Some("linux-image-6.1.0-50-cloud-arm64"));
+    }
+
+    #[test]
+    fn a_kernel_without_an_image_is_not_chosen_where_another_will_do() {
+        let mut archive = archive();
+        let newest = archive.iter_mut().find(|package| package.release() == "6.12.117+deb13-cloud-arm64").unwrap();
+        newest.parts.image = None;
+        assert_eq!(choose(&archive, "6.12").unwrap().release(), "6.12.117+deb12-cloud-arm64");
+        assert_eq!(choose(&archive, "6.12.117+deb13").unwrap().parts.image, None);
     }
 }
