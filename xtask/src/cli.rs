@@ -18,6 +18,8 @@ Commands:
   boot     boot a guest in this mode; with nothing said, a demonstration
   matrix   run checks and measurements on every combination of kernels and hosts: a table, and a page (an atlas)
   merge    put the shards of a matrix together: cargo xtask merge FOLDER... --output FOLDER
+  bisect   find the two neighbouring kernels of the archive between which a check's verdict changed:
+           cargo xtask bisect --good debian:A --bad debian:B CHECK, whichever of the two is older
   run      run any command in the emulated host: cargo xtask run [OPTIONS] -- vtick test
   build    build the static runner and print where it is (--output FILE copies it there), to be taken to a board
   guest    show the guest: cargo xtask guest objdump|size|nm [ARGUMENTS FOR THE TOOL]
@@ -99,6 +101,9 @@ pub(crate) struct Options {
     pub(crate) fetch: Vec<String>,
     /// Use the runner and the agent that are in this folder, and build none.
     pub(crate) programs: Option<PathBuf>,
+    /// (bisect) A kernel on which the check holds, and one on which it does not.
+    pub(crate) good: Option<String>,
+    pub(crate) bad: Option<String>,
     pub(crate) refresh: bool,
     pub(crate) verbose: bool,
     pub(crate) help: bool,
@@ -120,6 +125,8 @@ impl Default for Options {
             with: Vec::new(),
             fetch: Vec::new(),
             programs: None,
+            good: None,
+            bad: None,
             refresh: false,
             verbose: false,
             help: false,
@@ -160,6 +167,8 @@ impl Options {
                 }
                 "--silence" => options.silence = Duration::from_secs(number(name, &value()?, 1..=86_400)?.into()),
                 "--with" => options.with.push(value()?.into()),
+                "--good" if command == "bisect" => options.good = Some(value()?),
+                "--bad" if command == "bisect" => options.bad = Some(value()?),
                 "--fetch" => options.fetch.push(value()?),
                 "--programs" => options.programs = Some(value()?.into()),
                 "--refresh" => options.refresh = true,

@@ -77,6 +77,7 @@ fn run(command: &str, options: &Options) -> Result<i32> {
         "test" => vtick::test(&cache, options),
         "bench" => vtick::bench(&cache, options),
         "boot" => vtick::boot(&cache, options),
+        "bisect" => vtick::bisect(&cache, options),
         "run" => vtick::run(&cache, options),
         "matrix" => matrix::matrix(&cache, options),
         "merge" => matrix::merge(options),

@@ -232,6 +232,44 @@ fn find(folder: &Path, name: &str) -> Result<Option<PathBuf>> {
     Ok(None)
 }
 
+/// The names of all kernels of the archive from one to another, both named as `--kernel` has it and of the same flavour,
+/// in the order of their versions from the first to the second.
+pub(crate) fn between(cache: &Cache, first: &str, last: &str, refresh: bool) -> Result<Vec<String>> {
+    let apt = Apt::of_all_kernels(cache)?;
+    if refresh {
+        apt.refresh()?;
+    }
+    apt.with_indexes(|apt| {
+        let packages = available(apt)?;
+        let find = |wanted: &str| {
+            let Some(name) = wanted.strip_prefix("debian:") else {
+                bail!("{wanted}: only kernels of the archive, debian:VERSION, have kernels between them");
+            };
+            choose(&packages, name).ok_or_else(|| unknown(&packages, name))
+        };
+        range(&packages, &find(first)?, &find(last)?)
+    })
+}
+
+fn range(packages: &[Package], first: &Package, last: &Package) -> Result<Vec<String>> {
+    let (newest, oldest) = if is_newer(first, last) { (first, last) } else { (last, first) };
+    let alike = packages.iter().filter(|package| package.flavour == first.flavour && package.parts.image.is_some());
+    let inside = alike.filter(|package| !is_newer(package, newest) && !is_newer(oldest, package));
+    let mut names: Vec<_> = inside.map(|package| format!("debian:{}", package.release())).collect();
+    if newest == last {
+        names.reverse();
+    }
+    let ends = [first, last].map(|package| format!("debian:{}", package.release()));
+    match (names.first(), names.last()) {
+        (Some(a), Some(b)) if a != b && [a, b] == [&ends[0], &ends[1]] => Ok(names),
+        _ => bail!("{} and {}: two different kernels of one flavour are needed", ends[0], ends[1]),
+    }
+}
+
+fn is_newer(one: &Package, other: &Package) -> bool {
+    version::compare(&one.version, &other.version).is_gt()
+}
+
 /// The small kernels of the archive, which have all that is needed built in; the newest first.
 fn cloud(cache: &Cache, refresh: bool) -> Result<Vec<Package>> {
     let apt = Apt::of_all_kernels(cache)?;
@@ -369,5 +407,21 @@ mod tests {
         newest.parts.image = None;
         assert_eq!(choose(&archive, "6.12").unwrap().release(), "6.12.117+deb12-cloud-arm64");
         assert_eq!(choose(&archive, "6.12.117+deb13").unwrap().parts.image, None);
+    }
+
+    #[test]
+    fn kernels_between_two_are_of_their_flavour_and_in_order_from_the_first() {
+        let archive = archive();
+        let range = |first: &str, last: &str| {
+            let find = |name| choose(&archive, name).unwrap();
+            range(&archive, &find(first), &find(last))
+        };
+        let due = ["6.1.0-50", "6.12.9+deb13", "6.12.117+deb12"].map(|abi| format!("debian:{abi}-cloud-arm64"));
+        assert_eq!(range("6.1.0-50", "6.12.117+deb12").unwrap(), due);
+        let due: Vec<_> = due.into_iter().rev().collect();
+        assert_eq!(range("6.12.117+deb12", "6.1.0-50").unwrap(), due);
+        let error = range("6.1.0-50", "6.1.0-47-arm64").unwrap_err().to_string();
+        assert!(error.ends_with("two different kernels of one flavour are needed"), "{error}");
+        assert!(range("6.1.0-50", "6.1.0-50").is_err());
     }
 }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
-pub(crate) use self::archive::{cloud_releases, list};
+pub(crate) use self::archive::{between, cloud_releases, list};
 pub(crate) use self::needs::fragment;
 use crate::cache::Cache;
 

@@ -105,10 +105,7 @@ fn check(command: &str, cache: &Cache, options: &Options) -> Result<i32> {
         let output = options.output.iter().flat_map(|path| ["--output".to_owned(), path.display().to_string()]);
         return native::run(&programs.vtick, &arguments.iter().cloned().chain(output).collect::<Vec<_>>());
     }
-    let mut argv = [&["/bin/vtick".to_owned()], &arguments[..]].concat();
-    if command == "test" {
-        argv.push("--journal".to_owned());
-    }
+    let mut argv = arguments_in_host(command, options);
     let wanted = wanted(options);
     let several = wanted.len() > 1;
     // A kernel that cannot be had costs its own column, where there are others.
@@ -177,6 +174,16 @@ fn check(command: &str, cache: &Cache, options: &Options) -> Result<i32> {
     Ok(worst.unwrap_or(CANNOT_RUN))
 }
 
+/// The runner's command line in the emulated host.
+pub(super) fn arguments_in_host(command: &str, options: &Options) -> Vec<String> {
+    let mut argv = ["/bin/vtick".to_owned(), command.to_owned()].to_vec();
+    argv.extend_from_slice(&options.forwarded);
+    if command == "test" {
+        argv.push("--journal".to_owned());
+    }
+    argv
+}
+
 /// A kernel of several that gave no answer.
 struct Absent {
     kernel: String,
@@ -201,7 +208,7 @@ impl Absent {
 
 /// Runs `argv` in a fresh host as often as it takes the host down with it, each time going on behind what did: the runner
 /// keeps a journal on lines that start with a mark, and is given it back.
-fn survive(
+pub(super) fn survive(
     options: &Options,
     programs: &Programs,
     kernel: &Kernel,

@@ -1,5 +1,6 @@
 //! The commands that run `vtick`: everything built, fetched and checked, then run natively or in the emulated host.
 
+mod bisect;
 mod boot;
 mod check;
 mod guest;
@@ -11,6 +12,7 @@ use std::process::Command;
 use anyhow::{Result, bail};
 use vtick_frame::{Exit, Input, Job};
 
+pub(crate) use self::bisect::bisect;
 pub(crate) use self::boot::boot;
 pub(crate) use self::check::{bench, test};
 pub(crate) use self::run::run;
