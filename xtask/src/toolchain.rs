@@ -97,8 +97,18 @@ impl Toolchain {
             Self::Unpacked(folder) => {
                 cargo.env("RUSTC", folder.join("bin/rustc"));
                 cargo.env("CARGO_TARGET_AARCH64_UNKNOWN_NONE_SOFTFLOAT_LINKER", folder.join("bin/ld.lld"));
-                cargo.env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER", folder.join("bin/aarch64-linux-gnu-ld"));
-                cargo.env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUSTFLAGS", STATIC);
+                let linker = folder.join("bin/aarch64-linux-gnu-ld");
+                if cfg!(all(target_arch = "aarch64", target_os = "linux")) {
+                    // Here the runner's target is this machine's own. Its linker would be that of build scripts and
+                    // macros, too, which are no static programs; its flags are not. The flags are a list: a path may
+                    // have a space in it.
+                    let flags = STATIC.split(' ').map(str::to_owned).chain([format!("-Clinker={}", linker.display())]);
+                    let flags = serde_json::Value::from(flags.collect::<Vec<_>>());
+                    cargo.args(["--config", &format!("target.{RUNNER_GNU}.rustflags={flags}")]);
+                } else {
+                    cargo.env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER", linker);
+                    cargo.env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUSTFLAGS", STATIC);
+                }
             }
         }
         cargo
