@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::qemu::{Clock, Gic, Machine, Mode};
+use crate::target::Target;
 
 pub(crate) const USAGE: &str = "\
 Usage: cargo xtask COMMAND [OPTIONS] [ARGUMENTS FOR VTICK]
@@ -33,6 +34,8 @@ Options of test, bench and run:
                      may be repeated [debian:6.12]. For `git bisect run cargo xtask test --kernel FOLDER CHECK`, the exit
                      status of a folder is 0, 1, or 125 where there is no verdict
   --host HOST        auto, native or emulated [auto: native on arm64 with /dev/kvm]
+  --target ssh://[USER@]HOST[:PORT]
+                     run there, natively: the static runner is copied, run, and removed; its record comes back
   --output FILE      write the record of the run there (JSON); with several kernels, one file each
   --save NAME        (bench) keep the record under this name, for compare and report
   --mode MODE        vhe, nvhe or protected: how the emulated host uses virtualisation [the kernel's choice]
@@ -99,6 +102,8 @@ pub(crate) struct Options {
     pub(crate) silence: Duration,
     pub(crate) with: Vec<PathBuf>,
     pub(crate) fetch: Vec<String>,
+    /// Another machine to run on.
+    pub(crate) target: Option<Target>,
     /// Use the runner and the agent that are in this folder, and build none.
     pub(crate) programs: Option<PathBuf>,
     /// (bisect) A kernel on which the check holds, and one on which it does not.
@@ -124,6 +129,7 @@ impl Default for Options {
             silence: Duration::from_secs(60),
             with: Vec::new(),
             fetch: Vec::new(),
+            target: None,
             programs: None,
             good: None,
             bad: None,
@@ -169,6 +175,9 @@ impl Options {
                 "--with" => options.with.push(value()?.into()),
                 "--good" if command == "bisect" => options.good = Some(value()?),
                 "--bad" if command == "bisect" => options.bad = Some(value()?),
+                "--target" if ["test", "bench", "run"].contains(&command) => {
+                    options.target = Some(Target::parse(&value()?)?);
+                }
                 "--fetch" => options.fetch.push(value()?),
                 "--programs" => options.programs = Some(value()?.into()),
                 "--refresh" => options.refresh = true,
@@ -191,7 +200,9 @@ impl Options {
     pub(crate) fn select(&self) -> bool {
         let defaults = Self::default();
         let place = (&self.kernels, self.host, &self.machine);
-        place != (&defaults.kernels, defaults.host, &defaults.machine) || !self.forwarded.is_empty()
+        place != (&defaults.kernels, defaults.host, &defaults.machine)
+            || self.target.is_some()
+            || !self.forwarded.is_empty()
     }
 }
 
@@ -300,6 +311,7 @@ mod tests {
         for line in [
             "--clock real",
             "--host-append quiet",
+            "--target ssh://board",
             "--kernel debian:6.1",
             "--host emulated",
             "--mode nvhe",

@@ -25,6 +25,7 @@ mod progress;
 mod qemu;
 mod qmp;
 mod scan;
+mod target;
 mod terminal;
 mod toolchain;
 mod version;

@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use super::view::saved;
-use super::{CANNOT_RUN, WRONG, emulate, plain, plan, programs, runs_natively, together, wanted};
+use super::{CANNOT_RUN, WRONG, check_target, emulate, plain, plan, programs, runs_natively, together, wanted};
 use crate::artifacts::{self, Programs};
 use crate::cache::Cache;
 use crate::cli::Options;
@@ -15,10 +15,13 @@ use crate::emulated::{Died, Files};
 use crate::kernel::{self, Kernel};
 use crate::native;
 use crate::process::{Interrupted, run_in_view};
+use crate::target::{Target, Work};
 use crate::toolchain::{Toolchain, cargo};
 
 /// Where the runner writes its record in the emulated host.
 const RECORD: &str = "/run/record.json";
+/// Where it writes it on another machine: in the folder in which it runs.
+const RECORD_THERE: &str = "record.json";
 /// Where it finds the journal of the runs before it.
 const JOURNAL: &str = "/journal";
 /// What stands in front of its notes for that journal.
@@ -99,6 +102,9 @@ fn refused(command: &str, options: &Options) -> Result<Option<i32>> {
 /// Runs `vtick COMMAND` with the forwarded arguments on every kernel that is asked for. Of several statuses see
 /// [`together`].
 fn check(command: &str, cache: &Cache, options: &Options) -> Result<i32> {
+    if let Some(target) = &options.target {
+        return check_there(target, command, cache, options);
+    }
     let arguments = [&[command.to_owned()], &options.forwarded[..]].concat();
     if runs_natively(options)? {
         let programs = artifacts::programs(&Toolchain::obtain(cache, options.refresh)?)?;
@@ -172,6 +178,23 @@ fn check(command: &str, cache: &Cache, options: &Options) -> Result<i32> {
         run_in_view(report.args(&records))?;
     }
     Ok(worst.unwrap_or(CANNOT_RUN))
+}
+
+/// The same on another machine.
+fn check_there(target: &Target, command: &str, cache: &Cache, options: &Options) -> Result<i32> {
+    check_target(options)?;
+    let runner = artifacts::programs(&Toolchain::obtain(cache, options.refresh)?)?.vtick;
+    let mut argv = vec!["vtick".to_owned(), command.to_owned()];
+    argv.extend_from_slice(&options.forwarded);
+    let fetch: Vec<_> = options.output.iter().map(|_| RECORD_THERE.to_owned()).collect();
+    argv.extend(fetch.iter().flat_map(|record| ["--output".to_owned(), record.clone()]));
+    let work = Work { programs: vec![runner], argv, fetch, limit: options.timeout };
+    let (status, mut files) = target.run(work)?;
+    if let (Some(output), Some((_, record))) = (&options.output, files.pop().filter(|(_, record)| !record.is_empty())) {
+        fs::write(output, record).with_context(|| format!("cannot write {}", output.display()))?;
+        eprintln!("the record is in {}", output.display());
+    }
+    Ok(status)
 }
 
 /// The runner's command line in the emulated host.

@@ -73,6 +73,14 @@ fn plan(command: &str, arguments: &[String]) -> Result<Option<i32>> {
     }
 }
 
+/// Refuses what chooses a kernel or a machine other than the one that is there.
+fn check_target(options: &Options) -> Result<()> {
+    if !options.kernels.is_empty() || options.host != Host::Auto || options.machine != qemu::Machine::default() {
+        bail!("--target runs on the kernel and the machine that are there: options that choose others do not apply");
+    }
+    Ok(())
+}
+
 fn runs_natively(options: &Options) -> Result<bool> {
     let native = match options.host {
         Host::Native => true,

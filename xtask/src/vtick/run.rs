@@ -1,13 +1,17 @@
-//! `run`: any command in the emulated host.
+//! `run`: any command in the emulated host, or on another machine.
 
 use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
-use super::{emulate, plain, prepare};
+use super::{check_target, emulate, plain, prepare};
+use crate::artifacts;
 use crate::cache::Cache;
 use crate::cli::{Host, Options};
+use crate::emulated::Files;
+use crate::target::Work;
+use crate::toolchain::Toolchain;
 
 /// `cargo xtask run`: any command in the emulated host, as a person at its prompt would give it.
 pub(crate) fn run(cache: &Cache, options: &Options) -> Result<i32> {
@@ -17,6 +21,15 @@ pub(crate) fn run(cache: &Cache, options: &Options) -> Result<i32> {
     if options.host == Host::Native || options.output.is_some() {
         bail!("`cargo xtask run` is for the emulated host: --host native and --output do not apply");
     }
+    if let Some(target) = &options.target {
+        check_target(options)?;
+        let mut programs = vec![artifacts::programs(&Toolchain::obtain(cache, options.refresh)?)?.vtick];
+        programs.extend_from_slice(&options.with);
+        let (argv, fetch) = (options.forwarded.clone(), options.fetch.clone());
+        let (status, files) = target.run(Work { programs, argv, fetch, limit: options.timeout })?;
+        keep(options, &files)?;
+        return Ok(status);
+    }
     let (kernels, programs) = prepare(cache, options)?;
     let mut worst = 0;
     for kernel in &kernels {
@@ -25,14 +38,18 @@ pub(crate) fn run(cache: &Cache, options: &Options) -> Result<i32> {
         run.job.collect.clone_from(&options.fetch);
         let (status, files) = emulate(&run)?;
         worst = worst.max(status);
-        for path in &options.fetch {
-            let (_, contents) = files
-                .iter()
-                .find(|(name, _)| name == path)
-                .with_context(|| format!("--fetch {path}: there was no such file"))?;
-            let name = Path::new(path).file_name().with_context(|| format!("--fetch {path} is no file"))?;
-            fs::write(name, contents)?;
-        }
+        keep(options, &files)?;
     }
     Ok(worst)
+}
+
+/// Writes the files that were to be brought back into the current folder.
+fn keep(options: &Options, files: &Files) -> Result<()> {
+    for path in &options.fetch {
+        let found = files.iter().find(|(name, _)| name == path);
+        let (_, contents) = found.with_context(|| format!("--fetch {path}: there was no such file"))?;
+        let name = Path::new(path).file_name().with_context(|| format!("--fetch {path} is no file"))?;
+        fs::write(name, contents)?;
+    }
+    Ok(())
 }
