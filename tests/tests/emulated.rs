@@ -114,3 +114,23 @@ fn an_unknown_kernel_is_answered_with_the_ones_there_are() {
     let line = ran.error_line();
     assert!(line.contains("there is no such kernel") && line.contains("6.1.0-47"), "{line}");
 }
+
+#[test]
+#[ignore = "boots an emulated host"]
+fn programs_of_files_hold_on_a_sound_kernel_and_find_the_sleep_that_never_ends() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/programs");
+    let names = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let files: Vec<String> = names.map(|name| format!("tests/programs/{name}")).collect();
+    let files: Vec<&str> = files.iter().map(String::as_str).collect();
+    let on = |kernel| xtask(&[&["test", "--kernel", kernel, "--program"], &files[..]].concat());
+    let ran = on("debian:6.12");
+    assert_eq!(ran.status, Some(0), "{}", ran.all());
+    assert!(verdicts(&ran).iter().all(Verdict::is_held), "{}", ran.all());
+    assert_eq!(verdicts(&ran).len(), files.len(), "{}", ran.all());
+    let ran = on("debian:6.1.0-47");
+    assert_eq!(ran.status, Some(1), "{}", ran.all());
+    let verdicts = verdicts(&ran);
+    let found = violated(&verdicts);
+    assert_eq!(found.len(), 2, "{}", ran.all());
+    assert!(found.iter().all(|line| line.ends_with("-wakes")), "{found:?}");
+}

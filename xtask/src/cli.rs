@@ -16,6 +16,7 @@ Commands:
   bench    measure timer-interrupt latency
   compare  compare two records: cargo xtask compare A B, each a file or a name given to --save
   report   show records again, side by side or as other tools want them: cargo xtask report A... [--html FILE]
+  export   write a check as a program of its own: cargo xtask export --litmus CHECK [--output FILE]
   boot     boot a guest in this mode; with nothing said, a demonstration
   matrix   run checks and measurements on every combination of kernels and hosts: a table, and a page (an atlas)
   merge    put the shards of a matrix together: cargo xtask merge FOLDER... --output FOLDER

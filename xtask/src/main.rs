@@ -82,6 +82,7 @@ fn run(command: &str, options: &Options) -> Result<i32> {
         "run" => vtick::run(&cache, options),
         "matrix" => matrix::matrix(&cache, options),
         "merge" => matrix::merge(options),
+        "export" => vtick::export(options),
         "compare" | "report" => vtick::view(&cache, command, options),
         "build" => artifacts::deliver(&artifacts::programs(&toolchain()?)?, options.output.as_deref()).map(|()| 0),
         "guest" => match options.forwarded.split_first() {

@@ -11,7 +11,7 @@ use std::path::Path;
 use anstream::println;
 use serde::{Deserialize, Serialize};
 
-use crate::contract::{self, Check, Judgement, Transcript, Verdict};
+use crate::contract::{self, Case, Judgement, Transcript, Verdict};
 use crate::report::{CheckRecord, Host};
 
 /// A verdict as it stands in the journal.
@@ -55,15 +55,15 @@ impl Journal {
     }
 
     /// What an earlier run found out about a check.
-    pub(super) fn past(&self, check: &'static Check, host: &Host) -> Option<(CheckRecord, Told)> {
-        let (entry, told) = self.past.iter().find(|(entry, _)| entry.name == check.name)?;
-        Some((contract::past(check, host, entry.judgement.clone(), entry.transcript.clone()), *told))
+    pub(super) fn past(&self, case: &Case, host: &Host) -> Option<(CheckRecord, Told)> {
+        let (entry, told) = self.past.iter().find(|(entry, _)| entry.name == case.name())?;
+        Some((contract::past(case, host, entry.judgement.clone(), entry.transcript.clone()), *told))
     }
 
     /// A check is about to run that the host may not survive, or one like any other.
-    pub(super) fn begin(&self, check: &Check, dangerous: bool) {
+    pub(super) fn begin(&self, case: &Case, dangerous: bool) {
         if self.keep {
-            println!("@check {}", check.name);
+            println!("@check {}", case.name());
             if dangerous {
                 println!("@brief");
             }
@@ -84,7 +84,7 @@ impl Journal {
     pub(super) fn end(&self, result: &CheckRecord, with_transcript: bool) {
         if self.keep {
             let transcript = result.transcript.clone().filter(|_| with_transcript);
-            let entry = Entry { name: result.name.to_owned(), judgement: result.judgement.clone(), transcript };
+            let entry = Entry { name: result.name.clone(), judgement: result.judgement.clone(), transcript };
             println!("@verdict {}", serde_json::to_string(&entry).expect("strings, words and numbers"));
         }
     }

@@ -3,6 +3,7 @@
 mod bench;
 mod boot;
 mod compare;
+mod export;
 mod journal;
 mod report;
 mod select;
@@ -24,6 +25,9 @@ const NOTHING_TO_RUN: u8 = 3;
 /// Exit status: no check was exercised, a test guest skipped its test (what the kernel's self-tests call SKIP).
 const NOTHING_EXERCISED: u8 = 4;
 
+/// A counter frequency for programs that are shown and not run.
+const EXAMPLE_CNTFRQ: u64 = 1_000_000_000;
+
 /// Validates and measures KVM/arm64's userspace interrupt controller mode.
 #[derive(Parser)]
 #[command(name = "vtick", version, max_term_width = 100)]
@@ -42,6 +46,8 @@ enum Command {
     Boot(boot::BootArgs),
     /// Show records again, side by side, or as other tools want them; runs on any machine.
     Report(report::ReportArgs),
+    /// Write a check as a program of its own; runs on any machine.
+    Export(export::ExportArgs),
     /// Say what has become cheaper or dearer from one record to another; runs on any machine.
     Compare(compare::CompareArgs),
 }
@@ -92,6 +98,7 @@ pub fn main() -> ExitCode {
         Command::Bench(args) => (bench::run(&args), args.run.plan),
         Command::Boot(args) => (boot::run(&args), args.plan),
         Command::Report(args) => (report::run(&args), false),
+        Command::Export(args) => (export::run(&args), false),
         Command::Compare(args) => (compare::run(&args), false),
     };
     match done {

@@ -7,9 +7,11 @@ use owo_colors::OwoColorize;
 
 use super::journal::{Journal, Told};
 use super::select::{CHECK, FAULT, select};
-use super::{Done, Output, RunArgs};
+use super::{Done, EXAMPLE_CNTFRQ, Output, RunArgs};
 use crate::contract::fault::{Described, FAULTS};
-use crate::contract::{self, Check, Clause, Clauses, Costs, FailsOn, Fault, Terms, Transcript, Verdict, checks};
+use crate::contract::{
+    self, Case, Check, Clause, Clauses, Costs, FailsOn, Fault, File, Terms, Transcript, Verdict, checks,
+};
 use crate::kvm::Kvm;
 use crate::report::terminal::{self, Timelines};
 use crate::report::verdicts::{self, Verdicts};
@@ -23,6 +25,9 @@ pub(super) struct TestArgs {
     /// Run the checks of this clause (C1 to C14, G1 to G7), or of these (C: KVM's; G: our GIC's), alone; can be repeated.
     #[arg(long, value_name = "CLAUSE")]
     clause: Vec<Clauses>,
+    /// Run the program of this file instead of checks (docs/litmus.md); can be repeated, and several can follow.
+    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = ["names", "clause", "skip", "list", "explain"])]
+    program: Vec<PathBuf>,
     /// List the checks and run nothing.
     #[arg(long)]
     list: bool,
@@ -68,9 +73,6 @@ const REST: std::time::Duration = std::time::Duration::from_millis(5);
 
 /// The longest that whoever boots hosts takes to see that a fresh one is wanted.
 const A_FRESH_HOST: std::time::Duration = std::time::Duration::from_secs(60);
-
-/// A counter frequency for programs that are shown and not run.
-const EXAMPLE_CNTFRQ: u64 = 1_000_000_000;
 
 /// One seed, or all from one to another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,15 +135,10 @@ pub(super) fn run(args: &TestArgs) -> anyhow::Result<Done> {
         chosen.iter().for_each(|check| println!("{:<4} {:<66} {}", check.clause, check.name, check.clause.title()));
         return Ok(Done::Said);
     }
-    let injected = match args.inject.as_deref() {
-        None => Vec::new(),
-        Some("all") => FAULTS.iter().collect(),
-        Some(name) => {
-            let name = name.to_owned();
-            select(FAULT, FAULTS.iter(), |fault| fault.name, std::slice::from_ref(&name))?
-        }
-    };
+    let injected = injected(args)?;
     let output = Output::open(args.run.output.as_deref())?;
+    let programs = programs(args)?;
+    anyhow::ensure!(programs.is_empty() || injected.len() < 2, "--program takes one fault to --inject, or none");
     if args.run.plan {
         return Ok(Done::Planned);
     }
@@ -150,13 +147,37 @@ pub(super) fn run(args: &TestArgs) -> anyhow::Result<Done> {
     {
         anyhow::ensure!(injected.len() < 2, "--disturb FIRST-LAST takes one fault to --inject, or none");
         anyhow::ensure!(args.run.output.is_none(), "--disturb FIRST-LAST writes no record: give one seed");
+        anyhow::ensure!(programs.is_empty(), "--disturb FIRST-LAST runs checks only: give one seed");
         return rehearse(&chosen, first..=last, injected.first().copied(), !args.no_model);
     }
+    let cases = if programs.is_empty() { chosen.iter().copied().map(Case::Check).collect() } else { programs };
     match injected[..] {
-        [] => run_checks(chosen, args, None, output),
-        [fault] => run_checks(chosen, args, Some(fault), output),
+        [] | [_] => run_cases(cases, args, injected.first().copied(), output),
         _ => catch_faults(&injected, &chosen, !args.no_model),
     }
+}
+
+/// The faults that are to be played.
+fn injected(args: &TestArgs) -> anyhow::Result<Vec<&'static Described>> {
+    Ok(match args.inject.as_deref() {
+        None => Vec::new(),
+        Some("all") => FAULTS.iter().collect(),
+        Some(name) => {
+            let name = name.to_owned();
+            select(FAULT, FAULTS.iter(), |fault| fault.name, std::slice::from_ref(&name))?
+        }
+    })
+}
+
+/// The programs of files that are asked for.
+fn programs(args: &TestArgs) -> anyhow::Result<Vec<Case>> {
+    let files: Result<Vec<_>, _> = args.program.iter().map(|path| File::read(path)).collect();
+    let files = files.map_err(anyhow::Error::msg)?;
+    for (index, file) in files.iter().enumerate() {
+        let twice = files[..index].iter().any(|other| other.name == file.name);
+        anyhow::ensure!(!twice, "two of these programs are called {}: rename the file of one", file.name);
+    }
+    Ok(files.into_iter().map(|file| Case::File(Box::new(file))).collect())
 }
 
 /// The clause whose title is one of these.
@@ -182,13 +203,13 @@ fn explain(check: &Check) {
     for deviation in contract::DEVIATIONS.iter().filter(|deviation| deviation.check == check.name) {
         println!("  deviates {}: {}", deviation.range(), deviation.why);
     }
-    println!("  program  (ticks of a {} MHz counter)", EXAMPLE_CNTFRQ / 1_000_000);
+    println!("  program  (as a file for --program has it; docs/litmus.md)");
     let (program, _) = check.build(EXAMPLE_CNTFRQ);
     program.to_string().lines().for_each(|line| println!("    {line}"));
 }
 
-fn run_checks(
-    mut chosen: Vec<&'static Check>,
+fn run_cases(
+    mut chosen: Vec<Case>,
     args: &TestArgs,
     fault: Option<&Described>,
     mut output: Output,
@@ -216,11 +237,11 @@ fn run_checks(
         println!();
     }
     // What may take this host down comes last: everything else has its verdict by then.
-    chosen.sort_by_key(|check| check.endangers(&record.host));
-    let danger = chosen.last().is_some_and(|check| check.endangers(&record.host));
-    for check in chosen {
-        let dangerous = check.endangers(&record.host);
-        if let Some((result, told)) = journal.past(check, &record.host) {
+    chosen.sort_by_key(|case| case.endangers(&record.host));
+    let danger = chosen.last().is_some_and(|case| case.endangers(&record.host));
+    for case in &chosen {
+        let dangerous = case.endangers(&record.host);
+        if let Some((result, told)) = journal.past(case, &record.host) {
             if told == Told::No {
                 show(args, &result);
                 journal.end(&result, danger);
@@ -228,11 +249,11 @@ fn run_checks(
             record.checks.push(result);
             continue;
         }
-        journal.begin(check, dangerous);
-        let mut result = if offered <= 0 && check.needs_the_mode(&record.host) {
-            contract::without_the_mode(check, &record.host, offered)
+        journal.begin(case, dangerous);
+        let mut result = if offered <= 0 && case.needs_the_mode(&record.host) {
+            contract::without_the_mode(case, &record.host, offered)
         } else {
-            contract::run(check, &record.host, terms, |program| kvm.run(program, fault.map(|fault| fault.fault)))
+            contract::run(case, &record.host, terms, |program| kvm.run(program, fault.map(|fault| fault.fault)))
         };
         if fault.is_some() {
             // Deviations are of kernels as they are.
@@ -302,8 +323,9 @@ fn rehearse(
         let (terms, _) = terms(&kvm, &host, Some(seed), ask_the_model);
         let before = meanings.len();
         for check in chosen.iter().filter(|check| fault.is_none_or(|fault| check.must_catch(fault.fault))) {
-            let mut result =
-                contract::run(check, &host, terms, |program| kvm.run(program, fault.map(|fault| fault.fault)));
+            let mut result = contract::run(&Case::Check(check), &host, terms, |program| {
+                kvm.run(program, fault.map(|fault| fault.fault))
+            });
             if fault.is_some() {
                 result.expected = None;
             }
@@ -341,8 +363,8 @@ fn show(args: &TestArgs, result: &CheckRecord) {
 fn found(fault: &Described, checks: &[CheckRecord]) {
     let due: Vec<_> = checks::all().filter(|check| check.must_catch(fault.fault)).map(|check| check.name).collect();
     let (mut caught, mut missed) = (Vec::new(), Vec::new());
-    for check in checks.iter().filter(|check| due.contains(&check.name)) {
-        if check.judgement.verdict == Verdict::Violated { &mut caught } else { &mut missed }.push(check.name);
+    for check in checks.iter().filter(|check| due.contains(&check.name.as_str())) {
+        if check.judgement.verdict == Verdict::Violated { &mut caught } else { &mut missed }.push(check.name.as_str());
     }
     if caught.is_empty() && missed.is_empty() {
         println!("none of these has to find {}; of all checks these have to: {}", fault.name, due.join(", "));
@@ -375,7 +397,7 @@ fn catch_faults(injected: &[&Described], among: &[&'static Check], ask_the_model
         tried += 1;
         for check in due {
             let execute = |program: &contract::Program| kvm.run(program, Some(fault.fault));
-            let result = contract::run(check, &host, terms, execute);
+            let result = contract::run(&Case::Check(check), &host, terms, execute);
             let mut unexpected = result.objections.into_iter().filter(|opinion| opinion.expected.is_none());
             objection = objection.or_else(|| unexpected.next().map(|opinion| opinion.objection));
             results.push((check.name, result.judgement));

@@ -4,8 +4,9 @@
 //! cause of one, and the judges cannot know of everything: then it takes a second violation, in runs that nothing
 //! disturbed as far as their transcripts show, or one in every run. Each run has more patience than the one before.
 
+use super::case::Case;
 use super::cause;
-use super::check::{Check, record, second_opinion, with_second_opinion};
+use super::check::{record, second_opinion, verdict_of, with_second_opinion};
 use super::pace::Terms;
 use super::program::Program;
 use super::transcript::{Ending, Transcript};
@@ -23,11 +24,10 @@ const LONG_US: u64 = 100_000;
 /// The same, in runs of which each was disturbed, and no other came to anything else.
 const ANY_VIOLATIONS: u32 = 5;
 
-/// Builds a check's program, has `execute` run it on `host`, and judges the transcript, as often as it takes; the model
-/// does, too, if asked. Where vtick
-/// itself fails, that is this check's result and no other's: the others still have theirs.
+/// Builds the program, has `execute` run it on `host`, and judges the transcript, as often as it takes; the model does,
+/// too, if asked. Where vtick itself fails, that is this check's result and no other's: the others still have theirs.
 pub fn run<E: std::fmt::Display>(
-    check: &'static Check,
+    case: &Case,
     host: &Host,
     terms: Terms,
     mut execute: impl FnMut(&Program) -> Result<Transcript, E>,
@@ -35,14 +35,14 @@ pub fn run<E: std::fmt::Display>(
     let mut seen = Seen::default();
     for attempt in 0..MOST {
         let scale = terms.scale << attempt.min(DOUBLINGS);
-        let (mut program, judge) = check.build_paced(host.cntfrq, scale);
-        program.setup.aloud = check.endangers(host);
-        program.setup.disturb = terms.disturb.map(|seed| seed_of(seed, check.name, attempt));
+        let (mut program, judge) = case.build_paced(host.cntfrq, scale);
+        program.setup.aloud = case.endangers(host);
+        program.setup.disturb = terms.disturb.map(|seed| seed_of(seed, case.name(), attempt));
         let transcript = match execute(&program) {
             Ok(transcript) => transcript,
             Err(error) => {
                 let judgement = Judgement::from(Err(Unheld::HarnessError(error.to_string())));
-                return record(check, host, scale, judgement, None);
+                return record(case, host, scale, judgement, None);
             }
         };
         // The model does not know why a signal came.
@@ -50,16 +50,16 @@ pub fn run<E: std::fmt::Display>(
             true => second_opinion(host, &program, &transcript),
             false => Vec::new(),
         };
-        let judged = with_second_opinion(check.judge(&program, &judge, &transcript), &opinions);
+        let judged = with_second_opinion(verdict_of(&program, &judge, &transcript), &opinions);
         let judged = excuse(judged, &transcript, terms);
         let proof = Proof::of(&transcript, &program, terms);
         if let Some(verdict) = seen.take(judged, proof) {
             let shaken = proof == Proof::Disturbed;
-            let record = record(check, host, scale, verdict.into(), Some(transcript));
+            let record = record(case, host, scale, verdict.into(), Some(transcript));
             return CheckRecord { shaken, objections: opinions, ..record };
         }
         if attempt == MOST - 1 {
-            let record = record(check, host, scale, seen.give_up().into(), Some(transcript));
+            let record = record(case, host, scale, seen.give_up().into(), Some(transcript));
             return CheckRecord { shaken: true, objections: opinions, ..record };
         }
     }

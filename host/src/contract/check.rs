@@ -1,5 +1,6 @@
 //! A check: a claim with the program that puts it to the test, and how that is run and judged.
 
+use super::case::Case;
 use super::model::{self, Objection, Tolerance};
 use super::verdict::{Judged, Judgement, Unheld, Verdict, not_exercised, violated};
 use super::{Clause, Fault, Program, Transcript};
@@ -57,30 +58,19 @@ impl Check {
     pub fn must_catch(&self, fault: Fault) -> bool {
         matches!(self.fails_on, FailsOn::Faults(faults) if faults.contains(&fault))
     }
+}
 
-    /// Whether the check may take this host down with it. Where KVM on a VHE CPU has no vGIC, the handler of the timers'
-    /// interrupts masks the virtual timer's alone, and a guest's physical timer interrupts for ever.
-    pub fn endangers(&self, host: &Host) -> bool {
-        host.kvm_mode == "VHE" && host.gic.contains("no vGIC") && self.build(host.cntfrq).0.uses_ptimer()
+/// Judges a transcript of `program`. A vCPU that did not come to the end of its program has violated the claim, whatever
+/// it was, unless the program says that it may not end.
+pub(super) fn verdict_of(program: &Program, judge: &Judge, transcript: &Transcript) -> Judged {
+    if let Some(reason) = &transcript.unavailable {
+        return not_exercised(reason.clone());
     }
-
-    /// Whether it takes a kernel that offers the mode.
-    pub fn needs_the_mode(&self, host: &Host) -> bool {
-        self.build(host.cntfrq).0.setup.needs_guest
-    }
-
-    /// Judges a transcript of the check's program. A vCPU that did not come to the end of its program has violated
-    /// the claim, whatever it was, unless the program says that it may not end.
-    pub fn judge(&self, program: &Program, judge: &Judge, transcript: &Transcript) -> Judged {
-        if let Some(reason) = &transcript.unavailable {
-            return not_exercised(reason.clone());
-        }
-        nothing_broke(transcript)?;
-        let ended = if program.setup.may_not_end { Ok(()) } else { diagnosis::all_ended(transcript) };
-        let ended = ended.and_then(|()| transcript.neighbour.iter().try_for_each(|t| diagnosis::all_ended(t)));
-        let ended = ended.and_then(|()| diagnosis::all_met(transcript));
-        ended.and_then(|()| judge(transcript)).and_then(|reason| no_warning(reason, transcript))
-    }
+    nothing_broke(transcript)?;
+    let ended = if program.setup.may_not_end { Ok(()) } else { diagnosis::all_ended(transcript) };
+    let ended = ended.and_then(|()| transcript.neighbour.iter().try_for_each(|t| diagnosis::all_ended(t)));
+    let ended = ended.and_then(|()| diagnosis::all_met(transcript));
+    ended.and_then(|()| judge(transcript)).and_then(|reason| no_warning(reason, transcript))
 }
 
 /// In this VM, and in the one beside it.
@@ -128,41 +118,41 @@ pub(super) fn with_second_opinion(judged: Judged, opinions: &[SecondOpinion]) ->
 
 /// The record of a check on a kernel that says `capability` of the mode, which is none of it: there is nothing to put to
 /// the test but what it says.
-pub fn without_the_mode(check: &'static Check, host: &Host, capability: i32) -> CheckRecord {
+pub fn without_the_mode(case: &Case, host: &Host, capability: i32) -> CheckRecord {
     let reason =
         format!("this kernel does not offer the mode: KVM_CHECK_EXTENSION(KVM_CAP_ARM_USER_IRQ) = {capability}");
-    past(check, host, Judgement { verdict: Verdict::NotExercised, reason }, None)
+    past(case, host, Judgement { verdict: Verdict::NotExercised, reason }, None)
 }
 
 /// The record of a check that an earlier run came to. Where it violated the claim and there is no transcript, that run's
 /// host died of it.
-pub fn past(check: &'static Check, host: &Host, judgement: Judgement, transcript: Option<Transcript>) -> CheckRecord {
-    record(check, host, 1, judgement, transcript)
+pub fn past(case: &Case, host: &Host, judgement: Judgement, transcript: Option<Transcript>) -> CheckRecord {
+    record(case, host, 1, judgement, transcript)
 }
 
 /// The record of a check whose spans were multiplied by `scale`.
 pub(super) fn record(
-    check: &'static Check,
+    case: &Case,
     host: &Host,
     scale: u64,
     judgement: Judgement,
     mut transcript: Option<Transcript>,
 ) -> CheckRecord {
-    let (program, _) = check.build_paced(host.cntfrq, scale);
+    let (program, _) = case.build_paced(host.cntfrq, scale);
     if let Some(transcript) = &mut transcript {
         transcript.cut_storm();
     }
     let cause = match &transcript {
         _ if judgement.verdict != Verdict::Violated => None,
         Some(transcript) => cause::recognise(transcript),
-        None => check.endangers(host).then_some(cause::LOCK_UP),
+        None => case.endangers(host).then_some(cause::LOCK_UP),
     };
     CheckRecord {
-        name: check.name,
-        clause: check.clause,
-        claim: check.claim,
+        name: case.name().to_owned(),
+        clause: case.clause(),
+        claim: case.claim().to_owned(),
         judgement,
-        expected: deviation::expected(check.name, host),
+        expected: deviation::expected(case.name(), host),
         cause,
         objections: Vec::new(),
         shaken: false,

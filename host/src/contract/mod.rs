@@ -4,12 +4,14 @@
 //! here touches KVM: programs are built, rendered and judged on any machine; `crate::kvm` runs them.
 
 mod attempts;
+mod case;
 mod cause;
 mod check;
 pub mod checks;
 mod clause;
 mod deviation;
 mod diagnosis;
+mod expect;
 pub mod fault;
 pub mod model;
 mod pace;
@@ -18,6 +20,8 @@ mod transcript;
 mod verdict;
 
 pub use attempts::run;
+use case::as_expected;
+pub use case::{Case, File};
 pub use cause::{Cause, WFI_NEVER_WAKES};
 pub use check::{Check, FailsOn, Judge, SecondOpinion, judge, past, without_the_mode};
 pub use clause::{Clause, Clauses};
@@ -25,7 +29,10 @@ pub use deviation::{DEVIATIONS, Deviation, expected};
 pub use diagnosis::{diagnose, diagnose_stopped};
 pub use fault::Fault;
 pub use pace::{Costs, Terms};
-pub use program::{Action, ActionRef, Irqchip, Program, Setup, Step, TimerRegister, Value};
+pub use program::{
+    Action, ActionRef, Deadline, Expectation, Irqchip, Litmus, Point, Program, Setup, Span, Step, SyntaxError,
+    TimerRegister, Value, parse,
+};
 pub use transcript::{
     Disturbance, Ending, Event, GuestRecord, Ptimer, Refusal, Return, Stopped, Storm, Transcript, shorten,
 };

@@ -160,15 +160,15 @@ impl Host {
     }
 }
 
-/// A check and what came of it.
+/// A check, or a program of a file, and what came of it.
 #[derive(Debug, Serialize)]
 pub struct CheckRecord {
     /// The check's name.
-    pub name: &'static str,
+    pub name: String,
     /// Its clause.
     pub clause: Clause,
     /// The claim.
-    pub claim: &'static str,
+    pub claim: String,
     /// Verdict and reason.
     #[serde(flatten)]
     pub judgement: Judgement,

@@ -28,13 +28,13 @@ pub(crate) fn bisect(cache: &Cache, options: &Options) -> Result<i32> {
     let kernels = kernel::between(cache, good, bad, options.refresh)?;
     println!("{} kernels of the archive from {} to {}", kernels.len(), kernels[0], kernels[kernels.len() - 1]);
     let programs = programs(cache, options)?;
-    let argv = arguments_in_host("test", options);
+    let (argv, files) = arguments_in_host("test", options)?;
     let mut runs = 0;
     let found = search(kernels.len(), true, |index| {
         let name = &kernels[index];
         let status = kernel::obtain(cache, name, false).and_then(|kernel| {
             runs += 1;
-            Ok(survive(options, &programs, &kernel, &argv, !options.verbose)?.0)
+            Ok(survive(options, &programs, &kernel, (&argv, &files), !options.verbose)?.0)
         });
         let (verdict, said) = match status {
             Ok(0) => (Some(true), "good".to_owned()),

@@ -111,7 +111,7 @@ fn check(command: &str, cache: &Cache, options: &Options) -> Result<i32> {
         let output = options.output.iter().flat_map(|path| ["--output".to_owned(), path.display().to_string()]);
         return native::run(&programs.vtick, &arguments.iter().cloned().chain(output).collect::<Vec<_>>());
     }
-    let mut argv = arguments_in_host(command, options);
+    let (mut argv, carried) = arguments_in_host(command, options)?;
     let wanted = wanted(options);
     let several = wanted.len() > 1;
     // A kernel that cannot be had costs its own column, where there are others.
@@ -149,7 +149,7 @@ fn check(command: &str, cache: &Cache, options: &Options) -> Result<i32> {
         if several && !ktap {
             println!("== {}", kernel.name);
         }
-        match survive(options, &programs, kernel, &argv, several && ktap) {
+        match survive(options, &programs, kernel, (&argv, &carried), several && ktap) {
             Ok((status, files)) => {
                 worst = Some(worst.map_or(status, |worst| together(worst, status)));
                 if let Some(output) = outputs.get(index)
@@ -183,6 +183,9 @@ fn check(command: &str, cache: &Cache, options: &Options) -> Result<i32> {
 /// The same on another machine.
 fn check_there(target: &Target, command: &str, cache: &Cache, options: &Options) -> Result<i32> {
     check_target(options)?;
+    if !programs::ship(&options.forwarded)?.1.is_empty() {
+        bail!("--target carries no files of --program: copy them, and run vtick there");
+    }
     let runner = artifacts::programs(&Toolchain::obtain(cache, options.refresh)?)?.vtick;
     let mut argv = vec!["vtick".to_owned(), command.to_owned()];
     argv.extend_from_slice(&options.forwarded);
@@ -197,14 +200,15 @@ fn check_there(target: &Target, command: &str, cache: &Cache, options: &Options)
     Ok(status)
 }
 
-/// The runner's command line in the emulated host.
-pub(super) fn arguments_in_host(command: &str, options: &Options) -> Vec<String> {
+/// The runner's command line in the emulated host, and the files that it names.
+pub(super) fn arguments_in_host(command: &str, options: &Options) -> Result<(Vec<String>, Files)> {
     let mut argv = ["/bin/vtick".to_owned(), command.to_owned()].to_vec();
-    argv.extend_from_slice(&options.forwarded);
+    let (shipped, files) = programs::ship(&options.forwarded)?;
+    argv.extend(shipped);
     if command == "test" {
         argv.push("--journal".to_owned());
     }
-    argv
+    Ok((argv, files))
 }
 
 /// A kernel of several that gave no answer.
@@ -235,7 +239,7 @@ pub(super) fn survive(
     options: &Options,
     programs: &Programs,
     kernel: &Kernel,
-    argv: &[String],
+    (argv, carried): (&[String], &Files),
     mute: bool,
 ) -> Result<(i32, Files)> {
     let mut journal: Vec<String> = Vec::new();
@@ -245,6 +249,7 @@ pub(super) fn survive(
         run.notes = Some(NOTE);
         run.mute = mute;
         run.job.collect = vec![RECORD.to_owned()];
+        run.files.clone_from(carried);
         if !journal.is_empty() {
             run.job.argv.extend(["--resume".to_owned(), JOURNAL.to_owned()]);
             run.files.push((JOURNAL.to_owned(), (journal.join("\n") + "\n").into_bytes()));

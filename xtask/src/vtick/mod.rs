@@ -4,6 +4,7 @@ mod bisect;
 mod boot;
 mod check;
 mod guest;
+mod programs;
 mod run;
 mod view;
 
@@ -16,7 +17,7 @@ pub(crate) use self::bisect::bisect;
 pub(crate) use self::boot::boot;
 pub(crate) use self::check::{bench, test};
 pub(crate) use self::run::run;
-pub(crate) use self::view::view;
+pub(crate) use self::view::{export, view};
 use crate::artifacts::{self, Programs};
 use crate::cache::Cache;
 use crate::cli::{Host, Options};
@@ -46,7 +47,7 @@ pub(crate) fn together(one: i32, other: i32) -> i32 {
 }
 
 /// The runner's commands that are commands here too.
-pub(crate) const COMMANDS: [&str; 5] = ["test", "bench", "boot", "compare", "report"];
+pub(crate) const COMMANDS: [&str; 6] = ["test", "bench", "boot", "export", "compare", "report"];
 
 /// What the runner itself says of one of its commands: the arguments that are handed on.
 pub(crate) fn help(command: &str) -> Result<i32> {

@@ -1,4 +1,4 @@
-//! `compare` and `report`: what the runner makes of records, which takes no host.
+//! `compare`, `report` and `export`: what the runner makes of records and checks, which takes no host.
 
 use std::ffi::OsString;
 use std::fs;
@@ -49,6 +49,17 @@ pub(crate) fn view(cache: &Cache, command: &str, options: &Options) -> Result<i3
             }
         });
     }
+    on_this_machine(command, &arguments)
+}
+
+/// `cargo xtask export`: what the runner writes of a check, which takes no host either.
+pub(crate) fn export(options: &Options) -> Result<i32> {
+    let mut arguments: Vec<OsString> = options.forwarded.iter().map(OsString::from).collect();
+    arguments.extend(options.output.iter().flat_map(|path| ["--output".into(), path.into()]));
+    on_this_machine("export", &arguments)
+}
+
+fn on_this_machine(command: &str, arguments: &[OsString]) -> Result<i32> {
     let vtick = artifacts::vtick_of_this_machine()?;
     let status = run_in_view(Command::new(vtick).arg(command).args(arguments))?;
     Ok(status.code().unwrap_or(CANNOT_RUN))

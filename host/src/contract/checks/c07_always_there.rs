@@ -1,7 +1,7 @@
 //! C7: the field is valid whatever kvm_valid_regs and kvm_dirty_regs say.
 
-use super::common::{VTIMER, levels_at};
-use crate::contract::{Action, Check, Clause, FailsOn, Fault, Judge, Program, judge};
+use super::common::VTIMER;
+use crate::contract::{Action, Check, Clause, Expectation, FailsOn, Fault, Judge, Program, as_expected};
 use crate::lines::Levels;
 
 pub(super) const CHECKS: &[Check] = &[
@@ -30,10 +30,8 @@ fn field_is_valid(p: &mut Program, flags: u64) -> Judge {
     let high = VTIMER.expire(p);
     VTIMER.off(p);
     let low = p.mmio_write();
-    judge(move |t| {
-        levels_at(t, before, Levels::NONE, "before the deadline")?;
-        levels_at(t, high, Levels::VTIMER, "after the deadline")?;
-        levels_at(t, low, Levels::NONE, "after the timer was turned off")?;
-        Ok("low, high, low".to_owned())
-    })
+    p.expect(Expectation::LevelsAt(before, Levels::NONE));
+    p.expect(Expectation::LevelsAt(high, Levels::VTIMER));
+    p.expect(Expectation::LevelsAt(low, Levels::NONE));
+    as_expected(p, "low, high, low")
 }

@@ -8,14 +8,20 @@ use crate::lines::Routing;
 
 mod action;
 mod encode;
+mod expectation;
+mod labels;
 mod operation;
-mod render;
 mod setup;
+mod text;
 mod value;
 
 pub use action::{Action, TimerRegister};
+pub use expectation::{Deadline, Expectation, Point, Span};
 pub use setup::{Irqchip, Setup};
+pub use text::{Litmus, SyntaxError, parse};
 pub use value::Value;
+
+use labels::Labels;
 
 /// An operation of a program: its handle in the judge, and its place in the transcript.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,12 +42,14 @@ impl Step {
 pub struct ActionRef(pub usize);
 
 /// A stretch of operations that run one after the other.
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Block {
     title: String,
     ops: Vec<Op>,
 }
 
 /// A litmus program under construction, and then as it is run.
+#[derive(Clone, Debug)]
 pub struct Program {
     cntfrq: u64,
     /// By how much spans are multiplied.
@@ -60,6 +68,30 @@ pub struct Program {
     before: Vec<usize>,
     required: Vec<usize>,
     neighbour: Option<Box<Program>>,
+    labels: Labels,
+    expectations: Vec<Expectation>,
+}
+
+/// Two programs are the same if they do the same and expect the same: the numbers of their actions and the names of their
+/// steps are no part of that.
+impl PartialEq for Program {
+    fn eq(&self, other: &Program) -> bool {
+        let ops = |p: &Program| -> Vec<_> {
+            let asked = |op: Op| labels::asks(&op).map(|action| p.actions[action.0]);
+            let plain = |op: Op| if asked(op).is_some() { Op { extra: 0, ..op } } else { op };
+            let (header, ops) = p.encode();
+            let expectations = p.expectations.iter().map(|it| (format!("{it:?}"), it.action().map(|a| p.actions[a.0])));
+            let ops = ops.into_iter().map(|op| (plain(op), asked(op)));
+            vec![(header, ops.collect::<Vec<_>>(), expectations.collect::<Vec<_>>())]
+        };
+        let before = |p: &Program| -> Vec<_> {
+            p.actions_before().map(|action| (p.actions[action.0], p.is_required(action))).collect()
+        };
+        (self.cntfrq, self.scale, &self.setup, &self.neighbour)
+            == (other.cntfrq, other.scale, &other.setup, &other.neighbour)
+            && before(self) == before(other)
+            && ops(self) == ops(other)
+    }
 }
 
 impl Program {
@@ -84,9 +116,17 @@ impl Program {
             before: Vec::new(),
             required: Vec::new(),
             neighbour: None,
+            labels: Labels::default(),
+            expectations: Vec::new(),
         };
         program.main[0] = Some(program.block("vCPU 0".to_owned()));
         program
+    }
+
+    /// The vCPU that a step belongs to.
+    fn vcpu_of(&self, step: Step) -> Option<usize> {
+        let block = Some(step.block as usize);
+        (0..MAX_VCPUS).find(|&vcpu| [self.main[vcpu], self.irq[vcpu], self.fiq[vcpu]].contains(&block))
     }
 
     fn block(&mut self, title: String) -> usize {
@@ -273,7 +313,7 @@ mod tests {
         p.ask(Action::Line { vcpu: 0, line: Line::Irq, level: true });
         assert_eq!(
             p.to_string(),
-            "vCPU 0:\n    CNTV_CVAL := now + 100000\n    CNTV_CTL := 1\n    WFI\n    host: raise IRQ of vCPU 0\n"
+            "vCPU 0:\n    CNTV_CVAL := now + 100 us\n    CNTV_CTL := 1\n    WFI\n    host: raise IRQ of vCPU 0\n"
         );
     }
 }

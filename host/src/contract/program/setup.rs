@@ -3,7 +3,7 @@
 use crate::lines::Routing;
 
 /// The VM a program runs in.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Setup {
     /// Number of vCPUs that run the program.
     pub vcpus: usize,
@@ -50,16 +50,6 @@ pub enum Irqchip {
     VgicV2,
     /// KVM_DEV_TYPE_ARM_VGIC_V3.
     VgicV3,
-}
-
-impl std::fmt::Display for Irqchip {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Irqchip::Userspace => "no in-kernel interrupt controller",
-            Irqchip::VgicV2 => "vGICv2",
-            Irqchip::VgicV3 => "vGICv3",
-        })
-    }
 }
 
 impl Setup {

@@ -43,20 +43,3 @@ impl Value {
         }
     }
 }
-
-impl std::fmt::Display for Value {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let sum = |name: &str, add: u64| match add as i64 {
-            0 => name.to_owned(),
-            add if add < 0 => format!("{name} - {}", add.unsigned_abs()),
-            add => format!("{name} + {add}"),
-        };
-        f.write_str(&match *self {
-            Value::Is(value) if value > 0xffff_ffff => format!("{value:#x}"),
-            Value::Is(value) => value.to_string(),
-            Value::Now(add) => sum("now", add),
-            Value::NowPhysical(add) => sum("now (physical)", add),
-            Value::Register(register, add) => sum(&format!("r{register}"), add),
-        })
-    }
-}

@@ -28,7 +28,8 @@ impl Transcript {
                     (format!("vCPU {vcpu}  KVM_IRQ_LINE: {verb} {line}"), String::new())
                 }
                 Event::Action { action, result, .. } => {
-                    (format!("        host: {} = {result}", program.actions()[*action]), String::new())
+                    let asked = program.describe_action(program.actions()[*action]);
+                    (format!("        host: {asked} = {result}"), String::new())
                 }
                 Event::Refused(refusal) => match refusal.vcpu {
                     Some(vcpu) => (format!("vCPU {vcpu}  {refusal}"), String::new()),

@@ -179,7 +179,7 @@ impl Run {
             if let Some(Event::Action { result: error @ ..0, .. }) = events.last()
                 && program.is_required(action)
             {
-                let what = self.actions[action.0];
+                let what = program.describe_action(self.actions[action.0]);
                 return Ok(Some(format!("{what} returned {error} on this kernel")));
             }
         }

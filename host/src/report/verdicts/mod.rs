@@ -112,9 +112,9 @@ impl Judged {
             .cause
             .map(|cause| KnownCause { fixed_by: cause.fixed_by.map(str::to_owned), what: cause.what.to_owned() });
         Judged {
-            name: check.name.to_owned(),
+            name: check.name.clone(),
             clause: check.clause,
-            claim: check.claim.to_owned(),
+            claim: check.claim.clone(),
             judgement: check.judgement.clone(),
             expected: check.expected.map(str::to_owned),
             cause,

@@ -42,7 +42,8 @@ pub(crate) fn judge(judge: &mut Judge, requests: &[Request], transcript: &Transc
             }
             _ => continue,
         };
-        judge.object(clause, rule, request.vcpu, request.at, format!("{action} returned {seen}, due is {due}"));
+        let what = format!("{} returned {seen}, due is {due}", judge.program.describe_action(action));
+        judge.object(clause, rule, request.vcpu, request.at, what);
     }
     if let Some([first, ..]) = transcript.warnings.as_deref() {
         let what = format!("the host kernel warned: {first}; no warning is due");

@@ -1,0 +1,44 @@
+//! `vtick export`: a check as a file of its own.
+
+use std::path::PathBuf;
+
+use anstream::print;
+
+use super::select::{CHECK, select};
+use super::{Done, EXAMPLE_CNTFRQ};
+use crate::contract::{Litmus, checks};
+
+#[derive(clap::Args)]
+pub(super) struct ExportArgs {
+    /// The check with this name, as a program for `vtick test --program` (docs/litmus.md).
+    #[arg(long, value_name = "CHECK")]
+    litmus: String,
+    /// Write it to this file instead of standard output.
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+pub(super) fn run(args: &ExportArgs) -> anyhow::Result<Done> {
+    let text = litmus(&args.litmus)?;
+    match &args.output {
+        None => print!("{text}"),
+        Some(path) => std::fs::write(path, text).map_err(|e| anyhow::anyhow!("--output {}: {e}", path.display()))?,
+    }
+    Ok(Done::Said)
+}
+
+fn litmus(name: &str) -> anyhow::Result<String> {
+    let chosen = select(CHECK, checks::all(), |check| check.name, &[name.to_owned()])?;
+    let [check] = chosen[..] else {
+        let names: Vec<_> = chosen.iter().map(|check| check.name).collect();
+        anyhow::bail!("{name} is part of several names, and one is needed: {}", names.join(", "));
+    };
+    let (program, _) = check.build(EXAMPLE_CNTFRQ);
+    let judged = if program.expectations().is_empty() {
+        "# What the check looks for is not in this file: the program is judged by whether it comes to its end.\n"
+    } else {
+        ""
+    };
+    let litmus = Litmus { claim: check.claim.to_owned(), clause: Some(check.clause.to_string()), program };
+    Ok(format!("# {}\n{judged}{litmus}", check.name))
+}
