@@ -86,19 +86,24 @@ unsafe extern "C" fn _start() -> ! {
     )
 }
 
-/// Says hello, asks what to do, does it, and says so. The host never enters this vCPU again after `DONE`.
+/// Says hello, asks what to do, does it, and says so: again and again. A host that has nothing more to do does not enter
+/// this vCPU again after `DONE`.
 extern "C" fn main(vcpu: usize) {
     mailbox::write(regs::HELLO, regs::HELLO_MAGIC);
     mailbox::write(regs::OFFSET, timer::virtual_counter_offset());
-    let records = match mailbox::read(regs::COMMAND) {
-        regs::COMMAND_LITMUS => litmus::run(vcpu),
-        regs::COMMAND_MEASURE => {
-            measure::run(vcpu);
-            0
-        }
-        command => panic!("the host gave an unknown command: {command}"),
-    };
-    mailbox::write(regs::DONE, records as u64);
+    loop {
+        // Here and not behind `DONE`: a vCPU that was stopped in a program starts again from its first instruction.
+        litmus::undo();
+        let records = match mailbox::read(regs::COMMAND) {
+            regs::COMMAND_LITMUS => litmus::run(vcpu),
+            regs::COMMAND_MEASURE => {
+                measure::run(vcpu);
+                0
+            }
+            command => panic!("the host gave an unknown command: {command}"),
+        };
+        mailbox::write(regs::DONE, records as u64);
+    }
 }
 
 #[panic_handler]

@@ -37,9 +37,36 @@ static VCPUS: [Vcpu; MAX_VCPUS] = [const {
     }
 }; MAX_VCPUS];
 
+impl Vcpu {
+    /// Forgets the program before this one.
+    fn forget(&self) {
+        let Vcpu { registers, records, taken, nested, fault, may_fault } = self;
+        registers.iter().chain([records, taken, nested, fault, may_fault]).for_each(|state| state.store(0, Relaxed));
+    }
+}
+
+/// Undoes what the program before may have left in this vCPU's registers, as far as it says that it may have.
+pub(crate) fn undo() {
+    let undo = header().undo;
+    let registers: &[(u32, u16, u64)] = &[
+        (abi::undo::VTIMER, abi::sysreg::CNTV_CTL, 0),
+        (abi::undo::VTIMER, abi::sysreg::CNTV_CVAL, 0),
+        (abi::undo::PTIMER, abi::sysreg::CNTP_CTL, 0),
+        (abi::undo::PTIMER, abi::sysreg::CNTP_CVAL, 0),
+        (abi::undo::PMU, abi::sysreg::PMCR, 0),
+        (abi::undo::PMU, abi::sysreg::PMCNTENCLR, u32::MAX as u64),
+        (abi::undo::PMU, abi::sysreg::PMINTENCLR, u32::MAX as u64),
+        (abi::undo::PMU, abi::sysreg::PMOVSCLR, u32::MAX as u64),
+    ];
+    for &(_, register, value) in registers.iter().filter(|(what, ..)| undo & what != 0) {
+        sysreg::write(register, value);
+    }
+}
+
 /// Runs this vCPU's part of the program. Returns how many records it left.
 pub(crate) fn run(vcpu: usize) -> usize {
     vectors::install(vcpu, handle);
+    VCPUS[vcpu].forget();
     interpret(vcpu, header().entry[vcpu]);
     sysreg::mask(abi::daif::IRQ | abi::daif::FIQ);
     VCPUS[vcpu].records.load(Relaxed) as usize

@@ -151,6 +151,14 @@ impl Controller {
         self.publish(&mut gic)
     }
 
+    /// Takes all lines for low, because somebody else has lowered them. For a wire: of a GIC's outputs only itself knows.
+    pub fn forget_lines(&self) {
+        for (wanted, driven) in self.wanted.iter().zip(&self.driven) {
+            wanted.store(0, Ordering::Release);
+            *driven.lock() = 0;
+        }
+    }
+
     /// The GIC's whole state, input levels included.
     pub fn save(&self) -> State {
         self.gic.lock().save()

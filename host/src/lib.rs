@@ -7,6 +7,7 @@ pub mod console;
 pub mod contract;
 pub mod controller;
 pub mod exit;
+pub mod explore;
 mod figures;
 pub mod image;
 #[cfg_attr(not(all(target_arch = "aarch64", target_os = "linux")), path = "no_kvm.rs")]

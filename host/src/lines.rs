@@ -51,7 +51,7 @@ impl std::fmt::Display for Levels {
 pub const INTIDS: [(Levels, u32); 3] = [(Levels::VTIMER, 27), (Levels::PTIMER, 30), (Levels::PMU, 23)];
 
 /// What becomes of the levels of a vCPU.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Routing {
     /// Nothing: the lines are driven by hand, or not at all.
@@ -63,7 +63,7 @@ pub enum Routing {
 }
 
 /// A CPU input that userspace drives.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Line {
     /// KVM_ARM_IRQ_CPU_IRQ.

@@ -9,6 +9,41 @@ use crate::report::Host;
 /// KVM on this machine: no value of it exists.
 pub enum Kvm {}
 
+/// A VM that runs one program after the other: no value of it exists.
+pub enum Reused {}
+
+impl Reused {
+    /// See `kvm`.
+    pub fn suits(&self, _: &Program) -> bool {
+        match *self {}
+    }
+
+    /// See `kvm`.
+    pub fn is_usable(&self) -> bool {
+        match *self {}
+    }
+
+    /// See `kvm`.
+    pub fn run(&mut self, _: &Program, _: Option<Fault>) -> Result<Transcript, Error> {
+        match *self {}
+    }
+}
+
+/// The host kernel's log.
+pub struct Log(());
+
+impl Log {
+    /// See `kvm`.
+    pub fn warnings(&mut self) -> Option<Vec<String>> {
+        None
+    }
+}
+
+/// See `kvm`.
+pub fn cpu_time() -> std::time::Duration {
+    std::time::Duration::ZERO
+}
+
 /// Why there is none.
 #[derive(Debug, thiserror::Error)]
 #[error(
@@ -45,6 +80,16 @@ impl Kvm {
 
     /// See `kvm`.
     pub fn run(&self, _: &Program, _: Option<Fault>) -> Result<Transcript, Error> {
+        match *self {}
+    }
+
+    /// See `kvm`.
+    pub fn log(&self) -> Log {
+        match *self {}
+    }
+
+    /// See `kvm`.
+    pub fn reused(&self, _: usize, _: bool, _: u64) -> Result<Reused, Error> {
         match *self {}
     }
 

@@ -14,6 +14,7 @@ Commands:
   test     run the project's own tests, then the contract checks on the default kernel; with --kernel or any other
            selection, the contract checks alone
   bench    measure timer-interrupt latency
+  explore  try programs that nobody thought of: all short ones, random ones (--seed S), sweeps (--sweep)
   compare  compare two records: cargo xtask compare A B, each a file or a name given to --save
   report   show records again, side by side or as other tools want them: cargo xtask report A... [--html FILE]
   export   write a check as a program of its own: cargo xtask export --litmus CHECK [--output FILE]
@@ -30,7 +31,7 @@ Commands:
   kconfig  print the configuration that a kernel of your own needs, as a fragment
   lint     check formatting and lints, those of the arm64 code and of the guest included
 
-Options of test, bench and run:
+Options of test, bench, explore and run:
   --kernel KERNEL    debian:VERSION, debian:SUITE, the path of an arm64 Image, or the folder in which a kernel was built;
                      may be repeated [debian:6.12]. For `git bisect run cargo xtask test --kernel FOLDER CHECK`, the exit
                      status of a folder is 0, 1, or 125 where there is no verdict
@@ -52,6 +53,8 @@ Options of test, bench and run:
   --with FILE        (run) put this file into the emulated host's /bin; may be repeated
   --fetch PATH       (run) bring this file of the emulated host back into the current folder; may be repeated
   --programs FOLDER  use the programs `vtick` and `vtick-agent` in this folder, and build none
+  --time TIME        (explore) stop after so long: seconds, or a number with s, m or h [no limit but --timeout]
+  --resume FILE      (explore) go on where the run ended whose journal this is
 Options of matrix:
   --kernels LIST     kernels with commas between them; `all`: every cloud kernel of the archive; `series:N`: the N newest
                      of each series [series:1]
@@ -110,6 +113,10 @@ pub(crate) struct Options {
     /// (bisect) A kernel on which the check holds, and one on which it does not.
     pub(crate) good: Option<String>,
     pub(crate) bad: Option<String>,
+    /// How long an exploration may take.
+    pub(crate) time: Option<Duration>,
+    /// The journal that an exploration goes on after.
+    pub(crate) resume: Option<PathBuf>,
     pub(crate) refresh: bool,
     pub(crate) verbose: bool,
     pub(crate) help: bool,
@@ -134,6 +141,8 @@ impl Default for Options {
             programs: None,
             good: None,
             bad: None,
+            time: None,
+            resume: None,
             refresh: false,
             verbose: false,
             help: false,
@@ -181,6 +190,8 @@ impl Options {
                 }
                 "--fetch" => options.fetch.push(value()?),
                 "--programs" => options.programs = Some(value()?.into()),
+                "--time" => options.time = Some(duration(name, &value()?)?),
+                "--resume" => options.resume = Some(value()?.into()),
                 "--refresh" => options.refresh = true,
                 "--verbose" | "-v" => options.verbose = true,
                 "--help" | "-h" => options.help = true,
@@ -211,6 +222,7 @@ impl Options {
 fn own<'a>(command: &str, name: &'a str) -> &'a str {
     match name {
         "--host-gic" | "--host-cpus" | "--output" if command == "matrix" => "",
+        "--time" | "--resume" if command != "explore" => "",
         _ if command != "boot" => name,
         "--kernel" | "--memory" | "--timeout" | "--output" | "--save" | "--with" | "--fetch" => "",
         "--host-kernel" => "--kernel",
@@ -255,6 +267,20 @@ fn number(name: &str, value: &str, range: std::ops::RangeInclusive<u32>) -> Resu
     number.ok_or_else(|| format!("{name} {value}: a number from {} to {} is needed", range.start(), range.end()))
 }
 
+/// Seconds, or a number with its unit.
+fn duration(name: &str, value: &str) -> Result<Duration, String> {
+    let (number, unit) = match value.strip_suffix('m') {
+        Some(number) => (number, 60),
+        None => match value.strip_suffix('h') {
+            Some(number) => (number, 3600),
+            None => (value.strip_suffix('s').unwrap_or(value), 1),
+        },
+    };
+    let seconds = number.parse::<u32>().ok().and_then(|number| number.checked_mul(unit)).filter(|&s| s > 0);
+    let seconds = seconds.ok_or_else(|| format!("{name} {value}: seconds, or a number with s, m or h, are needed"))?;
+    Ok(Duration::from_secs(seconds.into()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -280,6 +306,18 @@ mod tests {
         assert_eq!((options.machine.memory, options.machine.cpus), (2048, 2));
         let elsewhere = parse("--host-kernel debian:6.1").unwrap();
         assert_eq!((elsewhere.forwarded.len(), elsewhere.kernels.len()), (2, 0));
+    }
+
+    #[test]
+    fn an_exploration_has_a_time_and_a_journal_which_are_no_options_elsewhere() {
+        let line = "--time 10m --resume j --seed 3 --ops 2";
+        let words = || line.split_whitespace().map(str::to_owned);
+        let options = Options::parse("explore", words()).unwrap();
+        assert_eq!(options.time, Some(Duration::from_secs(600)));
+        assert_eq!((options.resume, options.forwarded.len()), (Some("j".into()), 4));
+        assert_eq!(Options::parse("test", words()).unwrap().forwarded.len(), 8);
+        let error = Options::parse("explore", ["--time".to_owned(), "5d".to_owned()]).unwrap_err();
+        assert_eq!(error, "--time 5d: seconds, or a number with s, m or h, are needed");
     }
 
     #[test]

@@ -77,6 +77,7 @@ fn run(command: &str, options: &Options) -> Result<i32> {
     match command {
         "test" => vtick::test(&cache, options),
         "bench" => vtick::bench(&cache, options),
+        "explore" => vtick::explore(&cache, options),
         "boot" => vtick::boot(&cache, options),
         "bisect" => vtick::bisect(&cache, options),
         "run" => vtick::run(&cache, options),

@@ -18,6 +18,11 @@ pub(crate) fn verbose() -> bool {
     VERBOSE.load(Ordering::Relaxed)
 }
 
+/// Whether somebody sees a spinner.
+pub(crate) fn watched() -> bool {
+    std::io::stderr().is_terminal() && !verbose()
+}
+
 /// After so long a step is worth a line where there is no terminal: silence would look like a hang.
 const LONG: Duration = Duration::from_secs(5);
 
@@ -74,6 +79,11 @@ impl Step {
     /// The latest word from whatever does the work.
     pub(crate) fn detail(&self, detail: &str) {
         self.bar.set_message(format!("{}: {}", self.what, detail.trim()));
+    }
+
+    /// Writes something else, with the spinner out of the way for so long.
+    pub(crate) fn aside<T>(&self, write: impl FnOnce() -> T) -> T {
+        self.bar.suspend(write)
     }
 
     /// Takes the spinner away for good, because something else is going to write.

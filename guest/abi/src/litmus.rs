@@ -22,8 +22,8 @@ pub const NO_HANDLER: u32 = u32::MAX;
 pub struct Header {
     /// Number of operations behind this header.
     pub ops: u32,
-    /// Reserved, zero.
-    pub reserved: u32,
+    /// What the guest undoes once the program has ended and said so, for the next one: bits of [`undo`].
+    pub undo: u32,
     /// First operation of each vCPU.
     pub entry: [u32; crate::layout::MAX_VCPUS],
     /// First operation of each vCPU's IRQ handler, or [`NO_HANDLER`].
@@ -50,6 +50,16 @@ pub struct Op {
     pub value: u64,
     /// Address, bound or branch target: see [`code`].
     pub extra: u64,
+}
+
+/// What one program leaves behind that the next one must not find: [`Header::undo`].
+pub mod undo {
+    /// CNTV_CTL and CNTV_CVAL become zero.
+    pub const VTIMER: u32 = 1 << 0;
+    /// CNTP_CTL and CNTP_CVAL become zero.
+    pub const PTIMER: u32 = 1 << 1;
+    /// PMCR becomes zero; no counter is enabled, no overflow flagged, no interrupt of one enabled.
+    pub const PMU: u32 = 1 << 2;
 }
 
 /// Operation codes.

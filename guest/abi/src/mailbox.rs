@@ -8,7 +8,7 @@ pub const HELLO: u64 = 0x00;
 /// WO. The virtual counter's offset, CNTPCT_EL0 - CNTVCT_EL0, as this vCPU sees it: with it the host puts its own
 /// timestamps and the guest's on one clock.
 pub const OFFSET: u64 = 0x48;
-/// RO. What this vCPU shall do: a `COMMAND_*` value.
+/// RO. What this vCPU shall do: a `COMMAND_*` value. Read again after each [`DONE`], by a host that has more to do.
 pub const COMMAND: u64 = 0x08;
 /// WO. The command is done. The value is the number of records in the vCPU's record area.
 pub const DONE: u64 = 0x10;
@@ -26,7 +26,7 @@ pub const SCRATCH: u64 = 0x38;
 pub const SINK: u64 = 0x40;
 
 /// "vtick" and the version of this interface. Changes with anything in this crate.
-pub const HELLO_MAGIC: u64 = 0x7674_6963_6b00_0004;
+pub const HELLO_MAGIC: u64 = 0x7674_6963_6b00_0005;
 /// What [`SCRATCH`] reads as: no two bytes alike, so that a byte swapped or lost shows.
 pub const SCRATCH_VALUE: u64 = 0xf0e1_d2c3_b4a5_9687;
 

@@ -3,6 +3,7 @@
 mod bench;
 mod boot;
 mod compare;
+mod explore;
 mod export;
 mod journal;
 mod report;
@@ -42,6 +43,8 @@ enum Command {
     Test(test::TestArgs),
     /// Measure timer-interrupt latency.
     Bench(bench::BenchArgs),
+    /// Try programs that nobody thought of against the contract: all short ones, long ones at random, sweeps.
+    Explore(explore::ExploreArgs),
     /// Boot a stock guest: an arm64 Linux Image, an ELF file or a flat binary.
     Boot(boot::BootArgs),
     /// Show records again, side by side, or as other tools want them; runs on any machine.
@@ -96,6 +99,7 @@ pub fn main() -> ExitCode {
     let (done, plan) = match cli.command {
         Command::Test(args) => (test::run(&args), args.run.plan),
         Command::Bench(args) => (bench::run(&args), args.run.plan),
+        Command::Explore(args) => (explore::run(&args), args.plan),
         Command::Boot(args) => (boot::run(&args), args.plan),
         Command::Report(args) => (report::run(&args), false),
         Command::Export(args) => (export::run(&args), false),

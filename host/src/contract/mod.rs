@@ -30,7 +30,7 @@ pub use diagnosis::{diagnose, diagnose_stopped};
 pub use fault::Fault;
 pub use pace::{Costs, Terms};
 pub use program::{
-    Action, ActionRef, Deadline, Expectation, Irqchip, Litmus, Point, Program, Setup, Span, Step, SyntaxError,
+    Action, ActionRef, Deadline, Expectation, Irqchip, Litmus, Moving, Point, Program, Setup, Span, Step, SyntaxError,
     TimerRegister, Value, parse,
 };
 pub use transcript::{

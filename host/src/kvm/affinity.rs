@@ -65,10 +65,20 @@ pub(super) fn pin(cpu: usize) -> Result<(), Error> {
 
 /// Moves a thread of this process, by its kernel id, to this CPU; 0: the calling one.
 pub(super) fn pin_thread(thread: libc::pid_t, cpu: usize) -> Result<(), Error> {
+    restrict(thread, &[cpu])
+}
+
+/// Lets the calling thread run wherever this process might when it started.
+pub(super) fn unpin() -> Result<(), Error> {
+    restrict(0, allowed())
+}
+
+/// Has a thread of this process, by its kernel id, run on these CPUs only; 0: the calling one.
+fn restrict(thread: libc::pid_t, cpus: &[usize]) -> Result<(), Error> {
     // SAFETY: all zeroes is an empty set.
     let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
-    // SAFETY: the CPU comes from `allowed`, and so lies in the set.
-    unsafe { libc::CPU_SET(cpu, &mut set) };
+    // SAFETY: the CPUs come from `allowed`, or were tried, and so lie in the set.
+    cpus.iter().for_each(|&cpu| unsafe { libc::CPU_SET(cpu, &mut set) });
     // SAFETY: concerns the scheduling of one thread; reads the size given of `set`.
     match unsafe { libc::sched_setaffinity(thread, size_of_val(&set), &raw const set) } {
         0 => Ok(()),

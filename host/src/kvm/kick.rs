@@ -65,6 +65,11 @@ impl Kick {
         }
     }
 
+    /// Takes back that the thread was told to stop, which it did.
+    pub(super) fn go_on(&self) {
+        self.stop.store(false, Ordering::Release);
+    }
+
     /// Tells the thread to stop, and ends the KVM_RUN under way or about to start.
     pub(super) fn stop(&self) {
         self.stop.store(true, Ordering::Release);

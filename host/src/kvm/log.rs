@@ -5,7 +5,7 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 
 /// A place in the log.
-pub(super) struct Log(Option<File>);
+pub struct Log(Option<File>);
 
 impl Log {
     /// The end of the log as it is now.
@@ -14,9 +14,9 @@ impl Log {
         Log(file.ok().and_then(|mut file| file.seek(SeekFrom::End(0)).ok().map(|_| file)))
     }
 
-    /// What the kernel has warned of since, about KVM; `None`: the log may not be read.
-    pub(super) fn warnings(self) -> Option<Vec<String>> {
-        let mut file = self.0?;
+    /// What the kernel has warned of since, or since this was asked before, about KVM; `None`: the log may not be read.
+    pub fn warnings(&mut self) -> Option<Vec<String>> {
+        let file = self.0.as_mut()?;
         let mut warnings = Vec::new();
         let mut record = [0; 8192];
         // Each read is one record; EPIPE says that some were overwritten, anything else that there are no more.

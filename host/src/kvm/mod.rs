@@ -21,6 +21,9 @@ mod vgic;
 mod vm;
 
 pub use boot::BootError;
+pub use clock::cpu_time;
+pub use litmus::Reused;
+pub use log::Log;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub use measure::MeasureError;
@@ -139,6 +142,16 @@ impl Kvm {
     /// Runs a litmus program in a VM of its own, to its end or to its limit, on the kernel as it is or behind a fault.
     pub fn run(&self, program: &Program, fault: Option<Fault>) -> Result<Transcript, Error> {
         litmus::run(program, fault)
+    }
+
+    /// The host kernel's log, from here on.
+    pub fn log(&self) -> Log {
+        Log::mark()
+    }
+
+    /// A VM that runs one program after the other, each for `limit` ticks at most, give or take as much again.
+    pub fn reused(&self, vcpus: usize, pmu: bool, limit: u64) -> Result<Reused, Error> {
+        Reused::new(vcpus, pmu, limit)
     }
 
     /// Counts what userspace spends on each access of a guest to the GIC.

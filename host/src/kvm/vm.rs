@@ -7,8 +7,8 @@ use std::os::fd::AsRawFd;
 use kvm_bindings::{
     KVM_ARM_VCPU_EL1_32BIT, KVM_ARM_VCPU_PMU_V3, KVM_ARM_VCPU_PMU_V3_CTRL, KVM_ARM_VCPU_PMU_V3_INIT,
     KVM_ARM_VCPU_POWER_OFF, KVM_ARM_VCPU_PSCI_0_2, KVM_CAP_ARM_EL1_32BIT, KVM_CAP_ARM_PMU_V3,
-    KVM_CAP_ARM_SYSTEM_SUSPEND, KVM_CAP_ARM_USER_IRQ, kvm_device_attr, kvm_enable_cap, kvm_userspace_memory_region,
-    kvm_vcpu_init,
+    KVM_CAP_ARM_SYSTEM_SUSPEND, KVM_CAP_ARM_USER_IRQ, KVM_CAP_HALT_POLL, kvm_device_attr, kvm_enable_cap,
+    kvm_userspace_memory_region, kvm_vcpu_init,
 };
 use kvm_ioctls::{Kvm, VcpuFd, VmFd};
 use vm_memory::{Bytes, GuestAddress, GuestMemoryBackend, GuestMemoryMmap, GuestMemoryRegion};
@@ -127,10 +127,24 @@ impl Vm {
     /// Initialises a vCPU that is to run as the guest's vCPU `index`, and puts it before the guest's first instruction.
     pub(super) fn prepare(&self, fd: VcpuFd, index: usize, features: Features) -> Result<(Vcpu, Kick), Error> {
         let (vcpu, kick) = self.initialise(fd, features)?;
+        self.restart(&vcpu, index)?;
+        Ok((vcpu, kick))
+    }
+
+    /// Puts the guest's vCPU `index` before the guest's first instruction, where it turns its MMU on whether that is on
+    /// already or not.
+    pub(super) fn restart(&self, vcpu: &Vcpu, index: usize) -> Result<(), Error> {
         vcpu.set_register(registers::PSTATE, PSTATE_EL1H_DAIF)?;
         vcpu.set_register(registers::PC, self.image.as_ref().map_or(RAM_BASE, Image::entry))?;
-        vcpu.set_register(registers::X0, index as u64)?;
-        Ok((vcpu, kick))
+        vcpu.set_register(registers::X0, index as u64)
+    }
+
+    /// Has a vCPU that waits sleep at once, where this kernel can be told so, and not look for a while whether the wait
+    /// is over (KVM_CAP_HALT_POLL).
+    pub(super) fn do_not_poll(&self) {
+        let nothing = kvm_enable_cap { cap: KVM_CAP_HALT_POLL, ..Default::default() };
+        // A kernel that cannot be told polls: that costs time and changes nothing.
+        let _ = self.fd.enable_cap(&nothing);
     }
 
     /// Creates vCPU `index` of a stock guest: the first about to run, the others off, for the first to turn on (PSCI

@@ -14,6 +14,8 @@ const LOG_LINES: usize = 30;
 pub(crate) struct Died {
     /// How, in one line.
     pub(crate) how: String,
+    /// Its time was up, and nothing else was wrong.
+    pub(crate) too_long: bool,
     /// The last line of its kernel log, if it left any.
     pub(crate) last_line: Option<String>,
     /// The end of its kernel log, and where all of it is.
@@ -93,7 +95,8 @@ impl Run<'_> {
             last_words.push_str(&format!("the end of its kernel log:\n  | {}\n", tail.join("\n  | ")));
         }
         last_words.push_str(&format!("its whole kernel log is in {}", self.log.display()));
-        let wanted = why == Some(Stopped::Fresh);
-        Died { how, wanted, last_line: lines.last().map(|line| (*line).to_owned()), last_words, notes: heard.noted }
+        let (wanted, too_long) = (why == Some(Stopped::Fresh), why == Some(Stopped::TooLong));
+        let last_line = lines.last().map(|line| (*line).to_owned());
+        Died { how, wanted, too_long, last_line, last_words, notes: heard.noted }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use vtick_frame::{Event, Exit, Message};
 
-use super::Files;
+use super::{Files, Follower};
 use crate::progress::Step;
 
 /// The note of a command whose next word comes soon: what it does until then takes far less than the host's boot did.
@@ -42,6 +42,8 @@ pub(super) struct Heard {
     pub(super) fresh: bool,
     /// How long the host took to boot.
     pub(super) boot: Duration,
+    /// Who is told of each note as it comes.
+    pub(super) follower: Option<Follower>,
     /// A line of the command that has not ended yet, where notes have to be told from the rest.
     unended: Vec<u8>,
 }
@@ -62,6 +64,7 @@ impl Heard {
             brief: false,
             fresh: false,
             boot: Duration::ZERO,
+            follower: None,
             unended: Vec::new(),
         }
     }
@@ -91,6 +94,9 @@ impl Heard {
                     let note = note.trim_end();
                     self.brief = note.strip_prefix(mark) == Some(BRIEF);
                     self.fresh |= note.strip_prefix(mark) == Some(FRESH);
+                    if let Some(follower) = &self.follower {
+                        follower.follow(note, &self.step);
+                    }
                     self.noted.push(note.to_owned());
                 }
                 _ => shown.extend_from_slice(line),
@@ -114,9 +120,13 @@ impl Heard {
                 if self.mute {
                     return Ok(());
                 }
-                self.step.clear();
-                let mut out = std::io::stdout().lock();
-                out.write_all(&shown).and_then(|()| out.flush()).context("cannot write to standard output")?;
+                if self.follower.is_none() {
+                    self.step.clear();
+                }
+                self.step.aside(|| {
+                    let mut out = std::io::stdout().lock();
+                    out.write_all(&shown).and_then(|()| out.flush()).context("cannot write to standard output")
+                })?;
             }
             Message::Stderr(bytes) => {
                 self.step.clear();

@@ -8,7 +8,7 @@ use std::fs;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -51,6 +51,8 @@ pub(crate) struct Run<'a> {
     /// Lines that the command prints with this in front are notes: kept, and not shown. The note
     /// [`BRIEF`](heard::BRIEF) says that the next comes soon.
     pub(crate) notes: Option<char>,
+    /// Who is told of each note as it comes.
+    pub(crate) follower: Option<Follower>,
     /// What else it prints is not passed on.
     pub(crate) mute: bool,
     /// Files to put there besides, each with its path.
@@ -66,6 +68,24 @@ pub(crate) struct Run<'a> {
 
 /// Files from the emulated host: where each was, and all of it.
 pub(crate) type Files = Vec<(String, Vec<u8>)>;
+
+/// Who is told of each note of a command as it comes.
+#[derive(Clone, Debug)]
+pub(crate) struct Follower {
+    /// Takes the notes. One that is gone misses them.
+    pub(crate) notes: Sender<String>,
+    /// What a note says of how far the command has come, for a person who waits.
+    pub(crate) progress: fn(&str) -> Option<String>,
+}
+
+impl Follower {
+    fn follow(&self, note: &str, step: &Step) {
+        let _ = self.notes.send(note.to_owned());
+        if let Some(progress) = (self.progress)(note) {
+            step.detail(&progress);
+        }
+    }
+}
 
 /// What came of it.
 #[derive(Debug)]
@@ -88,6 +108,7 @@ impl Run<'_> {
         command.stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped());
 
         let mut heard = Heard::new(Step::new(format!("Booting {}", self.kernel.name)), self.notes, self.mute);
+        heard.follower.clone_from(&self.follower);
         let mut qemu = spawn(&mut command)?;
         let mut watch = Watch::new(qemu.0.id(), Machine::monitor(scratch.path()));
         let ended = self.listen(&mut qemu, &mut heard, &mut watch);

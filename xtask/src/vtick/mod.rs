@@ -3,6 +3,7 @@
 mod bisect;
 mod boot;
 mod check;
+mod explore;
 mod guest;
 mod programs;
 mod run;
@@ -16,6 +17,7 @@ use vtick_frame::{Exit, Input, Job};
 pub(crate) use self::bisect::bisect;
 pub(crate) use self::boot::boot;
 pub(crate) use self::check::{bench, test};
+pub(crate) use self::explore::explore;
 pub(crate) use self::run::run;
 pub(crate) use self::view::{export, view};
 use crate::artifacts::{self, Programs};
@@ -47,7 +49,7 @@ pub(crate) fn together(one: i32, other: i32) -> i32 {
 }
 
 /// The runner's commands that are commands here too.
-pub(crate) const COMMANDS: [&str; 6] = ["test", "bench", "boot", "export", "compare", "report"];
+pub(crate) const COMMANDS: [&str; 7] = ["test", "bench", "explore", "boot", "export", "compare", "report"];
 
 /// What the runner itself says of one of its commands: the arguments that are handed on.
 pub(crate) fn help(command: &str) -> Result<i32> {
@@ -134,6 +136,7 @@ fn plain<'a>(options: &Options, programs: &Programs, kernel: &'a Kernel, argv: V
         programs: vec![programs.vtick.clone()],
         job: Job { argv, env, collect: Vec::new(), input: Input::None, settle: SETTLE },
         notes: None,
+        follower: None,
         mute: false,
         files: Vec::new(),
         silence: options.silence,

@@ -35,7 +35,7 @@ impl Program {
         let start = |block: Option<usize>| block.map_or(NO_HANDLER, |block| starts[block]);
         let header = Header {
             ops: ops.len() as u32,
-            reserved: 0,
+            undo: 0,
             entry: self.main.map(start),
             irq: self.irq.map(start),
             fiq: self.fiq.map(start),

@@ -8,6 +8,7 @@ use crate::lines::Routing;
 
 mod action;
 mod encode;
+mod event;
 mod expectation;
 mod labels;
 mod operation;
@@ -16,6 +17,7 @@ mod text;
 mod value;
 
 pub use action::{Action, TimerRegister};
+pub use event::Moving;
 pub use expectation::{Deadline, Expectation, Point, Span};
 pub use setup::{Irqchip, Setup};
 pub use text::{Litmus, SyntaxError, parse};

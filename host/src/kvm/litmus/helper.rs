@@ -1,6 +1,6 @@
 //! The thread that does what the host is asked to do later.
 
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Weak, mpsc};
 use std::time::Duration;
 
 use super::super::clock::{self, counter};
@@ -20,37 +20,42 @@ pub(super) struct Chore {
 /// Starts the thread. It ends with the run.
 pub(super) fn spawn(run: &Arc<Run>, chores: mpsc::Receiver<Chore>) -> Result<(), Error> {
     let (ready, started) = mpsc::channel();
-    // Weak: the run holds the sender of the chores, and must not be kept alive by their receiver.
     let run = Arc::downgrade(run);
     let body = move || {
         prefer_this_thread();
         let _ = ready.send(());
-        for chore in chores {
-            clock::sleep_until(chore.at);
-            let Some(run) = run.upgrade() else { return };
-            let mut helped = lock(&run.helped);
-            let result = match run.actions[chore.action] {
-                Action::LineAfter { vcpu, line, level, .. } => {
-                    let driven = run.line(vcpu, line, level, true);
-                    actions::status(driven, Some(vcpu), &mut helped)
-                }
-                Action::SpiAfter { intid, level, .. } => {
-                    let driven = run.spi(None, intid, level, &mut helped);
-                    actions::status(driven, None, &mut helped)
-                }
-                Action::SignalAfter { vcpu, .. } => {
-                    run.kicks[vcpu].signal();
-                    0
-                }
-                _ => continue,
-            };
-            helped.push(Event::Action { at: counter(), action: chore.action, due: Some(chore.at), result });
-        }
+        serve(&run, chores);
     };
     std::thread::Builder::new().name("helper".to_owned()).spawn(body).call("starting a helper thread")?;
     // Not before it has its priority: the first chore may come while a vCPU keeps the only CPU busy.
     let _ = started.recv_timeout(Duration::from_secs(1));
     Ok(())
+}
+
+/// Does the chores of a run until that ends. Weak: the run holds the sender of the chores, and must not be kept alive by
+/// their receiver.
+pub(super) fn serve(run: &Weak<Run>, chores: mpsc::Receiver<Chore>) {
+    for chore in chores {
+        clock::sleep_until(chore.at);
+        let Some(run) = run.upgrade() else { return };
+        let mut helped = lock(&run.helped);
+        let result = match run.actions[chore.action] {
+            Action::LineAfter { vcpu, line, level, .. } => {
+                let driven = run.line(vcpu, line, level, true);
+                actions::status(driven, Some(vcpu), &mut helped)
+            }
+            Action::SpiAfter { intid, level, .. } => {
+                let driven = run.spi(None, intid, level, &mut helped);
+                actions::status(driven, None, &mut helped)
+            }
+            Action::SignalAfter { vcpu, .. } => {
+                run.kicks[vcpu].signal();
+                0
+            }
+            _ => continue,
+        };
+        helped.push(Event::Action { at: counter(), action: chore.action, due: Some(chore.at), result });
+    }
 }
 
 /// Real-time priority, where it is permitted: on a host with one CPU the helper has to get in while a vCPU spins. Where

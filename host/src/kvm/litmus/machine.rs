@@ -55,6 +55,13 @@ pub(super) enum Prepared {
     Unavailable(String),
 }
 
+/// What a program runs on.
+pub(super) struct Hardware {
+    pub(super) vm: Arc<Vm>,
+    pub(super) kicks: Arc<[Kick]>,
+    pub(super) controller: Arc<Controller>,
+}
+
 /// What a program needs and this host has not, if anything.
 fn lacking(program: &Program, vm: &Vm) -> Option<String> {
     let setup = &program.setup;
@@ -112,7 +119,9 @@ pub(super) fn prepare(
         kicks.push(kick);
     }
     let (helper, chores) = mpsc::channel();
-    let run = Run::new(program, fault, placement, vm, kicks, (created, gic), helper);
+    let controller = Controller::new(program.setup.vcpus, program.setup.routing);
+    let hardware = Hardware { vm: Arc::new(vm), kicks: kicks.into(), controller: Arc::new(controller) };
+    let run = Run::new(program, fault, placement, hardware, (created, gic), helper);
     let Some(saved) = saved else {
         if let Some(reason) = run.begin(program, &mut vcpus[0].0)? {
             return Ok(Prepared::Unavailable(reason));
@@ -138,18 +147,17 @@ impl Saved {
 }
 
 impl Run {
-    fn new(
+    pub(super) fn new(
         program: &Program,
         fault: Option<Fault>,
         placement: Placement,
-        vm: Vm,
-        kicks: Vec<Kick>,
+        Hardware { vm, kicks, controller }: Hardware,
         others: (Vec<(u64, VcpuFd)>, Option<DeviceFd>),
         helper: mpsc::Sender<Chore>,
     ) -> Run {
         Run {
             vm,
-            controller: Controller::new(program.setup.vcpus, program.setup.routing),
+            controller,
             kicks,
             actions: program.actions().to_vec(),
             kvm_ids: (0..program.setup.vcpus).map(|index| program.setup.kvm_id(index)).collect(),

@@ -5,13 +5,17 @@ mod disturb;
 mod faulty;
 mod helper;
 mod machine;
+mod reuse;
 mod vcpu_thread;
+mod watchdog;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, OnceLock, mpsc};
 use std::time::Duration;
 
 use kvm_ioctls::{DeviceFd, VcpuFd};
+
+pub use self::reuse::Reused;
 
 use self::disturb::Disturber;
 use self::helper::Chore;
@@ -30,9 +34,9 @@ use crate::lines::Levels;
 
 /// What the threads of one run share.
 struct Run {
-    vm: Vm,
-    controller: Controller,
-    kicks: Vec<Kick>,
+    vm: Arc<Vm>,
+    controller: Arc<Controller>,
+    kicks: Arc<[Kick]>,
     actions: Vec<Action>,
     /// KVM's id of each vCPU.
     kvm_ids: Vec<u64>,
@@ -83,7 +87,7 @@ enum Left {
 /// Runs `program`, and the one beside it, each in a VM of its own, to their ends or to their limits.
 pub(super) fn run(program: &Program, fault: Option<Fault>) -> Result<Transcript, Error> {
     be_first();
-    let log = Log::mark();
+    let mut log = Log::mark();
     let mut transcript = match program.neighbour() {
         None => run_vm(program, fault, Placement::Anywhere)?,
         Some(neighbour) => std::thread::scope(|scope| {

@@ -16,26 +16,35 @@ use crate::controller::Access;
 use crate::exit::Exit;
 use crate::lines::Levels;
 
+/// How many of the guest's records are read at once.
+const AT_ONCE: usize = 16;
+const _: () = assert!(MAX_RECORDS.is_multiple_of(AT_ONCE));
+
 impl Run {
     /// Runs vCPU `index`; the GIC knows of the levels `seen`.
     pub(super) fn vcpu_thread(&self, index: usize, mut vcpu: Vcpu, seen: Levels) -> Outcome {
         // Room for what programs leave, so that nothing is allocated between exits.
         let mut events = Vec::with_capacity(4096);
-        let left = self.run_vcpu(index, &mut vcpu, seen, &mut events).unwrap_or_else(|error| {
-            Left::Ended(match error.refusal(Some(index), false) {
-                Some(refusal) => {
-                    events.push(Event::Refused(refusal));
-                    Ending::Refused
-                }
-                None => Ending::HarnessError { message: error.to_string() },
-            })
-        });
+        let left = self
+            .run_vcpu(index, &mut vcpu, seen, &mut events)
+            .unwrap_or_else(|error| self.cannot_go_on(index, &error, &mut events));
         let waited = clock::ticks(self.kicks[index].run_delay());
         Outcome { vcpu: index, events, waited, left }
     }
 
+    /// A system call of this vCPU's thread failed.
+    pub(super) fn cannot_go_on(&self, index: usize, error: &Error, events: &mut Vec<Event>) -> Left {
+        Left::Ended(match error.refusal(Some(index), false) {
+            Some(refusal) => {
+                events.push(Event::Refused(refusal));
+                Ending::Refused
+            }
+            None => Ending::HarnessError { message: error.to_string() },
+        })
+    }
+
     /// Enters the guest again and again, until it ends, moves or is stopped.
-    fn run_vcpu(
+    pub(super) fn run_vcpu(
         &self,
         index: usize,
         vcpu: &mut Vcpu,
@@ -159,21 +168,24 @@ impl Run {
     /// What the guest noted on one vCPU: every record up to the first slot that was never written.
     pub(super) fn guest_events(&self, vcpu: usize, offset: u64) -> Result<Vec<Event>, Error> {
         let mut events = Vec::new();
-        for slot in 0..MAX_RECORDS {
+        for slot in (0..MAX_RECORDS).step_by(AT_ONCE) {
             // SAFETY: `Record` is plain integers.
-            let record: Record =
+            let records: [Record; AT_ONCE] =
                 unsafe { self.vm.read_record(records_base(vcpu) + (slot * size_of::<Record>()) as u64) }?;
-            if record.after == 0 {
+            let written = records.iter().take_while(|record| record.after != 0);
+            events.extend(written.map(|record| {
+                Event::Guest(GuestRecord {
+                    vcpu,
+                    op: record.op,
+                    kind: record.kind,
+                    before: record.before.wrapping_add(offset),
+                    after: record.after.wrapping_add(offset),
+                    value: record.value,
+                })
+            }));
+            if events.len() < slot + AT_ONCE {
                 break;
             }
-            events.push(Event::Guest(GuestRecord {
-                vcpu,
-                op: record.op,
-                kind: record.kind,
-                before: record.before.wrapping_add(offset),
-                after: record.after.wrapping_add(offset),
-                value: record.value,
-            }));
         }
         Ok(events)
     }

@@ -1,0 +1,13 @@
+//! What the model of the contract has against a transcript, but for what is known of this host.
+
+use crate::contract::model::{self, Objection, Tolerance};
+use crate::contract::{Program, Transcript, expected};
+use crate::report::Host;
+
+/// The objections that nobody expects.
+pub(super) fn judge(program: &Program, transcript: &Transcript, host: &Host) -> Vec<Objection> {
+    let tolerance = Tolerance::of(host, program.setup.vcpus);
+    let mut objections = model::judge(program, transcript, &tolerance);
+    objections.retain(|objection| expected(objection.rule, host).is_none());
+    objections
+}

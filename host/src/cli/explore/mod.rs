@@ -1,0 +1,271 @@
+//! `vtick explore`.
+
+mod faults;
+mod journal;
+mod judge;
+mod said;
+mod session;
+mod sweeps;
+
+use std::path::PathBuf;
+
+use anstream::println;
+
+use self::journal::Journal;
+use self::session::{Finding, Session};
+use super::Done;
+use super::select::{FAULT, select};
+use crate::contract::fault::{Described, FAULTS};
+use crate::contract::{Action, Event, Program, TimerRegister};
+use crate::explore::{ALPHABET, Operation, Scale, Space, random};
+use crate::kvm::Kvm;
+use crate::report::{Host, terminal};
+
+/// After so many positions it is told how far the run has come.
+const TELL_EVERY: u64 = 4096;
+
+#[derive(clap::Args)]
+pub(super) struct ExploreArgs {
+    /// All programs of up to so many operations; with --seed, the most that each vCPU of a random program has
+    /// [default: 3; with --seed 12].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=100))]
+    ops: Option<u8>,
+    /// Programs of so many vCPUs; with --seed, of up to so many [default: 1; with --seed 4].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=4))]
+    vcpus: Option<u8>,
+    /// Random programs, made of this seed.
+    #[arg(long, value_name = "SEED")]
+    seed: Option<u64>,
+    /// End after so many programs. Random ones have no end of their own.
+    #[arg(long, value_name = "N")]
+    count: Option<u64>,
+    /// End after so long: seconds, or a number with s, m or h.
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    time: Option<std::time::Duration>,
+    /// Move the event of a program tick by tick over the whole path of KVM_RUN: of all sweeps that are built in, of those
+    /// with this in their name, or of the program in this `.litmus` file.
+    #[arg(long, value_name = "SWEEP", num_args = 0..=1, default_missing_value = "")]
+    sweep: Option<String>,
+    /// Of a sweep: the first tick, the first that is too many, and by how many ticks the event moves each time.
+    #[arg(long, value_name = "FIRST..END/STEP", requires = "sweep", value_parser = sweeps::range)]
+    ticks: Option<sweeps::Ticks>,
+    /// Run the share I of N, counted from 0: N runs with shares 0 to N-1 do all of it.
+    #[arg(long, value_name = "I/N", value_parser = shard, default_value = "0/1")]
+    shard: (u64, u64),
+    /// Repeat every so manieth program in a fresh VM, and compare; 0: none.
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    repeat: u64,
+    /// Print what each program cost: CPU time in nanoseconds, which are instructions where those are counted.
+    #[arg(long)]
+    costs: bool,
+    /// List the operations and the sweeps, and run nothing.
+    #[arg(long)]
+    list: bool,
+    /// Run on a kernel that has this fault, played by a layer before KVM. `list`: list the faults; `all`: see of each
+    /// whether exploration finds it.
+    #[arg(long, value_name = "FAULT", conflicts_with = "sweep")]
+    inject: Option<String>,
+    /// Tell how far the run has come and what it has found, on lines that start with @.
+    #[arg(long, hide = true)]
+    journal: bool,
+    /// Go on where the runs ended whose journal this is.
+    #[arg(long, value_name = "FILE", conflicts_with = "sweep")]
+    resume: Option<PathBuf>,
+    /// Check the arguments and run nothing. Exit status 0: there is something to run; 3: there is not, all is said.
+    #[arg(long, hide = true)]
+    pub(super) plan: bool,
+}
+
+/// Why operations are not asked for on this host, and how many.
+type LeftOut = (&'static str, usize);
+
+/// What is to be run, one program after the other.
+enum Source {
+    All(Space),
+    Random { seed: u64, alphabet: Vec<Operation>, ops: usize, vcpus: usize, end: u64 },
+}
+
+pub(super) fn run(args: &ExploreArgs) -> anyhow::Result<Done> {
+    if args.list {
+        said::list();
+        return Ok(Done::Said);
+    }
+    let faults: Vec<&Described> = match args.inject.as_deref() {
+        None => Vec::new(),
+        Some("list") => {
+            FAULTS.iter().for_each(|fault| println!("{:<28} {}", fault.name, fault.what));
+            return Ok(Done::Said);
+        }
+        Some("all") => FAULTS.iter().collect(),
+        Some(name) => select(FAULT, FAULTS.iter(), |fault| fault.name, &[name.to_owned()])?,
+    };
+    let journal = Journal::open(args.journal, args.resume.as_deref())?;
+    // What cannot be run is refused before the host is looked at.
+    source(args, ALPHABET.to_vec())?;
+    let sweeps = args.sweep.as_deref().map(sweeps::chosen).transpose()?;
+    if args.plan {
+        return Ok(Done::Planned);
+    }
+    let kvm = Kvm::open()?;
+    let host = kvm.describe();
+    let resumes = journal.resumes();
+    let scale = Scale::new(host.cntfrq, host.deterministic);
+    let mut session = Session::new(&kvm, &host, scale, args.repeat, journal);
+    if !resumes {
+        terminal::host(&host);
+    }
+    if let Some(sweeps) = sweeps {
+        return sweeps::run(&mut session, &sweeps, args.ticks);
+    }
+    let (alphabet, left_out) = alphabet(&kvm, &host)?;
+    if !resumes {
+        said::left_out(&left_out);
+    }
+    if faults.len() > 1 {
+        return faults::run(&mut session, &faults, &alphabet);
+    }
+    session.fault = faults.first().map(|fault| fault.fault);
+    explore(&mut session, &source(args, alphabet)?, args)
+}
+
+fn source(args: &ExploreArgs, alphabet: Vec<Operation>) -> anyhow::Result<Source> {
+    let given = |argument: Option<u8>, default: u8| usize::from(argument.unwrap_or(default));
+    if let Some(seed) = args.seed {
+        let (ops, vcpus) = (given(args.ops, 12), given(args.vcpus, 4));
+        return Ok(Source::Random { seed, alphabet, ops, vcpus, end: args.count.unwrap_or(u64::MAX) });
+    }
+    let (ops, vcpus) = (given(args.ops, 3), given(args.vcpus, 1));
+    let Some(space) = Space::new(alphabet, ops, vcpus) else {
+        anyhow::bail!("--ops {ops}: there are more than 2^64 such programs; --seed makes some of them at random");
+    };
+    Ok(Source::All(space))
+}
+
+/// Runs one program after the other, from where an earlier run ended.
+fn explore(session: &mut Session, source: &Source, args: &ExploreArgs) -> anyhow::Result<Done> {
+    let started = std::time::Instant::now();
+    let (shard, shards) = args.shard;
+    let first = session.journal.position();
+    let end = match source {
+        Source::All(space) => space.positions(),
+        Source::Random { end, .. } => *end,
+    };
+    if let Some((position, how)) = session.journal.take_blamed() {
+        session.blame(&sketch_at(source, position), &how);
+    }
+    session.tell(first, end);
+    let mut told = first;
+    let mut position = first + (shard + shards - first % shards) % shards;
+    while position < end {
+        if position - told >= TELL_EVERY {
+            told = position;
+            session.tell(position, end);
+        }
+        if let Some(sketch) = sketch_at(source, position) {
+            session.journal.program(position);
+            let before = session.cost();
+            session.explore(&sketch)?;
+            if args.costs {
+                println!("{:>9}  {:?} {:?}", session.cost() - before, sketch.routing, sketch.words);
+            }
+        }
+        position += shards;
+        let enough = args.count.is_some_and(|most| session.counts.programs >= most);
+        // In a host that counts instructions time is none that anybody waits for: whoever runs it looks at the clock.
+        let late = !session.host.deterministic && args.time.is_some_and(|time| started.elapsed() > time);
+        if enough || late || said::interrupted() {
+            break;
+        }
+    }
+    session.tell(position.min(end), end);
+    said::summary(session, started.elapsed(), position, end);
+    Ok(Done::Ran(session.findings.is_empty()))
+}
+
+fn sketch_at(source: &Source, position: u64) -> Option<crate::explore::Sketch> {
+    match source {
+        Source::All(space) => space.at(position),
+        Source::Random { seed, alphabet, ops, vcpus, .. } => {
+            Some(random::sketch(*seed, position, alphabet, *ops, *vcpus))
+        }
+    }
+}
+
+/// The operations that this host can be asked for, and those that it cannot be, with the reason.
+fn alphabet(kvm: &Kvm, host: &Host) -> anyhow::Result<(Vec<Operation>, Vec<LeftOut>)> {
+    let mut alphabet = ALPHABET.to_vec();
+    let mut left_out = Vec::new();
+    let mut leave_out = |reason: &'static str, is_so: fn(Operation) -> bool| {
+        let before = alphabet.len();
+        alphabet.retain(|&operation| !is_so(operation));
+        left_out.push((reason, before - alphabet.len()));
+    };
+    if host.kvm_mode == "VHE" && host.gic.contains("no vGIC") {
+        leave_out("the physical timer takes down a VHE host without a vGIC", Operation::is_physical);
+    }
+    if !answers(kvm, host, |p| {
+        p.ask(Action::Get(TimerRegister::CntpCtl));
+    })? {
+        leave_out("this kernel has no ONE_REG for the physical timer", Operation::is_physical_one_reg);
+    }
+    if !answers(kvm, host, Program::with_pmu)? {
+        leave_out("this host has no PMU to give to a guest", Operation::is_pmu);
+    }
+    if host.cpus < 2 {
+        leave_out("there is one host CPU", |operation| operation == Operation::Migrate);
+    }
+    Ok((alphabet, left_out))
+}
+
+/// Whether a program can be run here, and all its actions succeed.
+fn answers(kvm: &Kvm, host: &Host, write: impl Fn(&mut Program)) -> anyhow::Result<bool> {
+    let mut program = Program::new(host.cntfrq);
+    write(&mut program);
+    let transcript = kvm.run(&program, None)?;
+    let failed = |event: &Event| matches!(event, Event::Action { result: ..0, .. });
+    Ok(transcript.unavailable.is_none() && !transcript.events.iter().any(failed))
+}
+
+/// The share of a run: its number, and how many there are.
+fn shard(text: &str) -> Result<(u64, u64), String> {
+    let parts = text.split_once('/').and_then(|(shard, shards)| Some((shard.parse().ok()?, shards.parse().ok()?)));
+    parts.filter(|(shard, shards)| shard < shards).ok_or_else(|| "I/N is needed, with I from 0 to N-1".to_owned())
+}
+
+/// A length of time: seconds, or a number with its unit.
+fn duration(text: &str) -> Result<std::time::Duration, String> {
+    let (number, unit) = match text.strip_suffix(['s', 'm', 'h']) {
+        Some(number) => (number, &text[number.len()..]),
+        None => (text, "s"),
+    };
+    let factor = match unit {
+        "m" => 60,
+        "h" => 3600,
+        _ => 1,
+    };
+    let seconds = number.parse::<u32>().ok().and_then(|number| number.checked_mul(factor)).filter(|&s| s > 0);
+    let seconds = seconds.ok_or_else(|| "seconds are needed, or a number with s, m or h behind it".to_owned())?;
+    Ok(std::time::Duration::from_secs(seconds.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_length_of_time_has_a_unit_or_is_in_seconds() {
+        let seconds = |text| duration(text).map(|duration| duration.as_secs());
+        assert_eq!((seconds("90"), seconds("10m"), seconds("2h")), (Ok(90), Ok(600), Ok(7200)));
+        for wrong in ["", "m", "0", "-1", "1.5m", "99999999999", "5d"] {
+            assert!(seconds(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_share_is_one_of_those_that_there_are() {
+        assert_eq!(shard("2/3"), Ok((2, 3)));
+        for wrong in ["3/3", "1", "0/0", "a/b", "-1/2"] {
+            assert!(shard(wrong).is_err(), "{wrong}");
+        }
+    }
+}
