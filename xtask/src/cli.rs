@@ -1,9 +1,10 @@
 //! The command line. Options of this program are recognised wherever they stand; every other argument is handed on, in
 //! its order, to `vtick`, which knows what it means.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::coverage::SourceOptions;
 use crate::qemu::{Clock, Gic, Machine, Mode};
 use crate::target::Target;
 
@@ -24,6 +25,8 @@ Commands:
   bisect   find the two neighbouring kernels of the archive between which a check's verdict changed:
            cargo xtask bisect --good debian:A --bad debian:B CHECK, whichever of the two is older
   run      run any command in the emulated host: cargo xtask run [OPTIONS] -- vtick test
+  coverage which code of the kernel the checks run, on all kinds of hosts; or that of earlier runs: coverage FILE...
+  mutate   change the running kernel, one instruction at a time, and see whether the checks notice
   build    build the static runner and print where it is (--output FILE copies it there), to be taken to a board
   guest    show the guest: cargo xtask guest objdump|size|nm [ARGUMENTS FOR THE TOOL]
   browser  print where a Chromium is that can render a report, for the tests (as root: install it)
@@ -50,6 +53,9 @@ Options of test, bench, explore and run:
   --memory MEGABYTES memory of the emulated host [1024]
   --timeout SECONDS  the longest a run may take [600]
   --silence SECONDS  the longest an emulated host may be silent; a guest may be as long as it likes [60]
+  --coverage[=FILE]  say which code of the kernel ran, function by function (with -v: and where not); keep it in FILE
+  --functions FILE|NAME,...
+                     of the functions that this file lists, or of these [tests/kernel/functions.txt, which says how]
   --with FILE        (run) put this file into the emulated host's /bin; may be repeated
   --fetch PATH       (run) bring this file of the emulated host back into the current folder; may be repeated
   --programs FOLDER  use the programs `vtick` and `vtick-agent` in this folder, and build none
@@ -65,6 +71,16 @@ Options of matrix:
   --output FOLDER    where table, page and records go [target/matrix]
   --no-bench         no measurements
   --fresh            run again what is known
+Options of coverage by lines of source, with --coverage or `cargo xtask coverage`:
+  --debug-info FILE  the kernel's vmlinux with debugging information, or `debian`: fetch that of Debian's kernel
+  --lcov FILE        write it there as lcov's tools want it (genhtml)
+  --source DIR       the kernel's source
+  --patch FILE       say which lines of this change ran; --since COMMIT: of what has changed in the source's tree since
+Options of mutate; with --functions, --output (JSON) and options of test that select checks:
+  --sample N         try so many mutants, drawn at random [all]
+  --seed N           what the sample is drawn with [1]
+  --replay NAME      try the mutant of this name (FUNCTION+OFFSET:KIND) again; may be repeated
+  --jobs N           hosts at the same time [1]
 Options of boot, which are the guest's; all others of `vtick boot` are handed on:
   --kernel KERNEL    debian:VERSION, debian:SUITE or a file: Image, ELF or flat [the host's, if there is no firmware]
   --initrd FILE      its initramfs, or `demo` [demo with a kernel of Debian's, unless there is a disk]
@@ -117,6 +133,19 @@ pub(crate) struct Options {
     pub(crate) time: Option<Duration>,
     /// The journal that an exploration goes on after.
     pub(crate) resume: Option<PathBuf>,
+    /// Whether code that runs is logged, and where that is kept.
+    pub(crate) coverage: bool,
+    pub(crate) coverage_file: Option<PathBuf>,
+    /// The list of the functions that count, or their names.
+    pub(crate) functions: Option<PathBuf>,
+    pub(crate) only: Vec<String>,
+    /// What was said of the kernel's source.
+    pub(crate) sources: SourceOptions,
+    /// How many mutants are tried, drawn with which seed, or which, and how many at the same time.
+    pub(crate) sample: Option<usize>,
+    pub(crate) seed: u64,
+    pub(crate) replay: Vec<String>,
+    pub(crate) jobs: usize,
     pub(crate) refresh: bool,
     pub(crate) verbose: bool,
     pub(crate) help: bool,
@@ -143,6 +172,15 @@ impl Default for Options {
             bad: None,
             time: None,
             resume: None,
+            coverage: false,
+            coverage_file: None,
+            functions: None,
+            only: Vec::new(),
+            sources: SourceOptions::default(),
+            sample: None,
+            seed: 1,
+            replay: Vec::new(),
+            jobs: 1,
             refresh: false,
             verbose: false,
             help: false,
@@ -166,6 +204,26 @@ impl Options {
                 value.filter(|value| !value.is_empty()).ok_or_else(|| format!("{name} needs a value"))
             };
             match own(command, name) {
+                "--coverage" => {
+                    options.coverage = true;
+                    options.coverage_file = attached.take().map(PathBuf::from);
+                }
+                "--functions" => match value()? {
+                    file if Path::new(&file).exists() => options.functions = Some(file.into()),
+                    file if file.contains(['/', '.']) => {
+                        return Err(format!("--functions {file}: there is no such file"));
+                    }
+                    names => options.only.extend(names.split(',').map(str::to_owned)),
+                },
+                "--debug-info" => options.sources.debug_info = Some(value()?),
+                "--lcov" => options.sources.lcov = Some(value()?.into()),
+                "--source" => options.sources.tree = Some(value()?.into()),
+                "--patch" => options.sources.patch = Some(value()?.into()),
+                "--since" => options.sources.since = Some(value()?),
+                "--sample" => options.sample = Some(number(name, &value()?, 1..=u32::MAX)? as usize),
+                "--seed" => options.seed = number(name, &value()?, 0..=u32::MAX)?.into(),
+                "--replay" => options.replay.push(value()?),
+                "--jobs" => options.jobs = number(name, &value()?, 1..=64)? as usize,
                 "--kernel" => options.kernels.push(value()?),
                 "--host" => options.host = choice(name, &value()?, &HOSTS)?,
                 "--output" => options.output = Some(value()?.into()),
@@ -214,6 +272,7 @@ impl Options {
         let place = (&self.kernels, self.host, &self.machine);
         place != (&defaults.kernels, defaults.host, &defaults.machine)
             || self.target.is_some()
+            || self.coverage
             || !self.forwarded.is_empty()
     }
 }
@@ -223,6 +282,7 @@ fn own<'a>(command: &str, name: &'a str) -> &'a str {
     match name {
         "--host-gic" | "--host-cpus" | "--output" if command == "matrix" => "",
         "--time" | "--resume" if command != "explore" => "",
+        "--sample" | "--seed" | "--replay" | "--jobs" if command != "mutate" => "",
         _ if command != "boot" => name,
         "--kernel" | "--memory" | "--timeout" | "--output" | "--save" | "--with" | "--fetch" => "",
         "--host-kernel" => "--kernel",
@@ -318,6 +378,16 @@ mod tests {
         assert_eq!(Options::parse("test", words()).unwrap().forwarded.len(), 8);
         let error = Options::parse("explore", ["--time".to_owned(), "5d".to_owned()]).unwrap_err();
         assert_eq!(error, "--time 5d: seconds, or a number with s, m or h, are needed");
+    }
+
+    #[test]
+    fn functions_are_a_file_or_names_and_options_of_mutants_are_no_other_commands() {
+        assert_eq!(parse("--functions a,b").unwrap().only, ["a", "b"]);
+        assert!(parse("--functions nowhere.txt").unwrap_err().contains("there is no such file"));
+        assert!(parse("--functions=Cargo.toml").unwrap().functions.is_some());
+        assert_eq!(parse("--seed 5").unwrap().forwarded, ["--seed", "5"]);
+        let mutate = Options::parse("mutate", ["--seed=5", "--jobs=2", "--sample=9"].map(str::to_owned)).unwrap();
+        assert_eq!((mutate.seed, mutate.jobs, mutate.sample), (5, 2, Some(9)));
     }
 
     #[test]

@@ -4,21 +4,25 @@
 //! whose output it brings back. It knows nothing of interrupt controllers, timers or contracts: what `vtick` is told,
 //! and what it answers, passes through.
 
+mod a64;
 mod apt;
 mod armhf;
 mod artifacts;
 mod cache;
 mod cli;
+mod coverage;
 mod deb;
 mod emulated;
 mod fdt;
 mod firmware;
+mod gdb;
 mod initramfs;
 mod install;
 mod kernel;
 mod keyboard;
 mod lint;
 mod matrix;
+mod mutants;
 mod native;
 mod process;
 mod progress;
@@ -75,16 +79,18 @@ fn run(command: &str, options: &Options) -> Result<i32> {
     let cache = Cache::open()?;
     let toolchain = || Toolchain::obtain(&cache, options.refresh);
     match command {
-        "test" => vtick::test(&cache, options),
-        "bench" => vtick::bench(&cache, options),
         "explore" => vtick::explore(&cache, options),
+        "test" => coverage::around(&cache, options, |options| vtick::test(&cache, options)),
+        "bench" => coverage::around(&cache, options, |options| vtick::bench(&cache, options)),
         "boot" => vtick::boot(&cache, options),
         "bisect" => vtick::bisect(&cache, options),
-        "run" => vtick::run(&cache, options),
         "matrix" => matrix::matrix(&cache, options),
         "merge" => matrix::merge(options),
         "export" => vtick::export(options),
+        "run" => coverage::around(&cache, options, |options| vtick::run(&cache, options)),
+        "coverage" => coverage::coverage(&cache, options, |options| vtick::test(&cache, options)),
         "compare" | "report" => vtick::view(&cache, command, options),
+        "mutate" => vtick::mutate(&cache, options),
         "build" => artifacts::deliver(&artifacts::programs(&toolchain()?)?, options.output.as_deref()).map(|()| 0),
         "guest" => match options.forwarded.split_first() {
             Some((tool, arguments)) => artifacts::show_guest(&toolchain()?, tool, arguments),

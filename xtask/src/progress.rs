@@ -53,6 +53,12 @@ impl Step {
         Self { bar, what, started: Instant::now(), worth_a_line: false, told: AtomicBool::new(false) }
     }
 
+    /// A step that nobody is to see.
+    pub(crate) fn hidden() -> Self {
+        let (bar, told) = (ProgressBar::hidden(), AtomicBool::new(true));
+        Self { bar, what: String::new(), started: Instant::now(), worth_a_line: false, told }
+    }
+
     /// A step that changes what is installed or cached: it leaves a line, even where nobody watches.
     pub(crate) fn essential(what: impl Into<String>) -> Self {
         let mut step = Self::new(what);

@@ -80,6 +80,23 @@ impl Default for Machine {
 }
 
 impl Machine {
+    /// The machine in a few words.
+    pub(crate) fn describe(&self) -> String {
+        let mode = match self.mode {
+            None => "the kernel's own mode",
+            Some(Mode::Vhe) => "VHE",
+            Some(Mode::Nvhe) => "nVHE",
+            Some(Mode::Protected) => "protected",
+        };
+        let gic = match self.gic {
+            Gic::V2 => "GICv2",
+            Gic::V3 => "GICv3",
+            Gic::NotVirtual => "GICv3 that KVM can't virtualise",
+        };
+        let cpus = if self.cpus == 1 { "1 CPU".to_owned() } else { format!("{} CPUs", self.cpus) };
+        format!("{}, {mode}, {gic}, {cpus}", self.cpu)
+    }
+
     /// The command that boots `kernel` with `initramfs`. Files it needs besides go to `folder`.
     pub(crate) fn command(&self, kernel: &Path, initramfs: &Path, folder: &Path) -> Result<Command> {
         let mut qemu = self.arguments();

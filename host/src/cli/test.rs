@@ -51,6 +51,9 @@ pub(super) struct TestArgs {
     /// Do not let the model of the contract judge every transcript, too, as a second opinion.
     #[arg(long)]
     no_model: bool,
+    /// Run no more checks once one is violated that is not expected to be, or could not be run.
+    #[arg(long)]
+    fail_fast: bool,
     /// Do not run the check with exactly this name; can be repeated.
     #[arg(long, value_name = "CHECK")]
     skip: Vec<String>,
@@ -264,7 +267,11 @@ fn run_cases(
         // Whoever passes on what was printed does so now, and not while the next program runs.
         std::thread::sleep(REST);
         let stuck = result.transcript.as_ref().is_some_and(Transcript::is_stuck);
+        let failed = matches!(result.meaning(), Meaning::Fail | Meaning::HarnessError);
         record.checks.push(result);
+        if args.fail_fast && failed {
+            break;
+        }
         if stuck && journal.go_on_elsewhere(&record.checks) {
             // Killed by then, or else gone on without.
             std::thread::sleep(A_FRESH_HOST);

@@ -24,6 +24,8 @@ pub(crate) struct Died {
     pub(crate) wanted: bool,
     /// The notes that the command had printed.
     pub(crate) notes: Vec<String>,
+    /// Whether it was stopped from here, because it was silent, took too long or stood still.
+    pub(crate) stopped: bool,
 }
 
 impl std::error::Error for Died {}
@@ -96,7 +98,8 @@ impl Run<'_> {
         }
         last_words.push_str(&format!("its whole kernel log is in {}", self.log.display()));
         let (wanted, too_long) = (why == Some(Stopped::Fresh), why == Some(Stopped::TooLong));
+        let stopped = why.is_some() && panic.is_none();
         let last_line = lines.last().map(|line| (*line).to_owned());
-        Died { how, wanted, too_long, last_line, last_words, notes: heard.noted }
+        Died { how, wanted, too_long, stopped, last_line, last_words, notes: heard.noted }
     }
 }

@@ -44,6 +44,10 @@ pub(super) struct Heard {
     pub(super) boot: Duration,
     /// Who is told of each note as it comes.
     pub(super) follower: Option<Follower>,
+    /// The longest time without a word.
+    pub(super) quiet: Duration,
+    /// Complaints are not passed on.
+    pub(super) hush: bool,
     /// A line of the command that has not ended yet, where notes have to be told from the rest.
     unended: Vec<u8>,
 }
@@ -65,6 +69,8 @@ impl Heard {
             fresh: false,
             boot: Duration::ZERO,
             follower: None,
+            quiet: Duration::ZERO,
+            hush: false,
             unended: Vec::new(),
         }
     }
@@ -128,6 +134,7 @@ impl Heard {
                     out.write_all(&shown).and_then(|()| out.flush()).context("cannot write to standard output")
                 })?;
             }
+            Message::Stderr(_) if self.hush => {}
             Message::Stderr(bytes) => {
                 self.step.clear();
                 std::io::stderr().lock().write_all(&bytes).context("cannot write to standard error")?;

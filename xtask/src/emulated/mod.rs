@@ -2,6 +2,7 @@
 
 mod death;
 mod heard;
+mod saved;
 mod standstill;
 
 use std::fs;
@@ -17,7 +18,9 @@ use vtick_frame::{Decoder, Exit, Input, Job};
 pub(crate) use self::death::Died;
 use self::death::Stopped;
 use self::heard::{Heard, Stage};
+pub(crate) use self::saved::{Patch, Resumed, Saved};
 use self::standstill::Watch;
+use crate::coverage::CodeLog;
 use crate::initramfs::Initramfs;
 use crate::kernel::Kernel;
 use crate::keyboard::Keyboard;
@@ -55,6 +58,8 @@ pub(crate) struct Run<'a> {
     pub(crate) follower: Option<Follower>,
     /// What else it prints is not passed on.
     pub(crate) mute: bool,
+    /// Nor what it complains of, nor what the run is doing.
+    pub(crate) hush: bool,
     /// Files to put there besides, each with its path.
     pub(crate) files: Files,
     /// The longest that may pass without a word from there.
@@ -64,6 +69,10 @@ pub(crate) struct Run<'a> {
     pub(crate) timeout_option: &'static str,
     /// Where the kernel log goes.
     pub(crate) log: PathBuf,
+    /// Where the code that runs is logged, if it is.
+    pub(crate) code_log: Option<CodeLog>,
+    /// What it goes on from; otherwise it boots.
+    pub(crate) from: Option<Resumed<'a>>,
 }
 
 /// Files from the emulated host: where each was, and all of it.
@@ -94,6 +103,10 @@ pub(crate) struct Outcome {
     pub(crate) exit: Exit,
     /// The files that the job asked for, as far as there were any.
     pub(crate) files: Files,
+    /// The notes that the command printed.
+    pub(crate) notes: Vec<String>,
+    /// The longest time without a word from the machine.
+    pub(crate) quiet: Duration,
 }
 
 impl Run<'_> {
@@ -104,12 +117,17 @@ impl Run<'_> {
         let initramfs = scratch.path().join("initramfs");
         fs::write(&initramfs, self.initramfs()?)?;
         let mut command = self.machine.command(&self.kernel.image, &initramfs, scratch.path())?;
+        command.args(self.code_log.iter().flat_map(CodeLog::arguments));
+        command.args(self.from.iter().flat_map(|from| from.arguments(scratch.path())));
         let input = if self.job.input == Input::None { Stdio::null() } else { Stdio::piped() };
         command.stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped());
 
-        let mut heard = Heard::new(Step::new(format!("Booting {}", self.kernel.name)), self.notes, self.mute);
+        let step = if self.hush { Step::hidden() } else { Step::new(format!("Booting {}", self.kernel.name)) };
+        let mut heard = Heard::new(step, self.notes, self.mute);
         heard.follower.clone_from(&self.follower);
+        heard.hush = self.hush;
         let mut qemu = spawn(&mut command)?;
+        self.from.as_ref().map_or(Ok(()), |from| from.go(scratch.path()))?;
         let mut watch = Watch::new(qemu.0.id(), Machine::monitor(scratch.path()));
         let ended = self.listen(&mut qemu, &mut heard, &mut watch);
         // One that stands still has said where.
@@ -125,7 +143,7 @@ impl Run<'_> {
                 for trouble in &heard.trouble {
                     eprintln!("warning: in the emulated host: {trouble}");
                 }
-                Ok(Outcome { exit, files: heard.files })
+                Ok(Outcome { exit, files: heard.files, notes: heard.noted, quiet: heard.quiet })
             }
             (why, _) => Err(self.died(heard, why, places).into()),
         }
@@ -169,11 +187,16 @@ impl Run<'_> {
         let mut input = qemu.0.stdin.take();
         let mut attended: Option<(Keyboard, Option<Raw>)> = None;
         let mut decoder = Decoder::default();
+        if let Some(from) = &self.from {
+            heard.boot = from.saved.boot;
+            decoder.feed(&from.saved.serial).into_iter().try_for_each(|event| heard.take(event))?;
+        }
         let started = Instant::now();
         let mut last_word = Instant::now();
         loop {
             match receiver.recv_timeout(ATTENTION) {
                 Ok(bytes) => {
+                    heard.quiet = heard.quiet.max(last_word.elapsed());
                     last_word = Instant::now();
                     decoder.feed(&bytes).into_iter().try_for_each(|event| heard.take(event))?;
                 }

@@ -55,7 +55,8 @@ fn from_file(cache: &Cache, name: &str, path: &Path) -> Result<Kernel> {
     Ok(Kernel { name, image: folder.join("Image") })
 }
 
-fn crc32(bytes: &[u8]) -> u32 {
+/// Tells one Image from another.
+pub(crate) fn crc32(bytes: &[u8]) -> u32 {
     let mut crc = flate2::Crc::new();
     crc.update(bytes);
     crc.sum()

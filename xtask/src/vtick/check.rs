@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use super::view::saved;
-use super::{CANNOT_RUN, WRONG, check_target, emulate, plain, plan, programs, runs_natively, together, wanted};
+use super::{CANNOT_RUN, WRONG, check_target, emulate, plain, plan, programs, runs_natively, together, wanted, watch};
 use crate::artifacts::{self, Programs};
 use crate::cache::Cache;
 use crate::cli::Options;
@@ -25,7 +25,7 @@ const RECORD_THERE: &str = "record.json";
 /// Where it finds the journal of the runs before it.
 const JOURNAL: &str = "/journal";
 /// What stands in front of its notes for that journal.
-const NOTE: char = '@';
+pub(super) const NOTE: char = '@';
 /// More notes than any run has: each boot adds some, so this bounds them.
 const MOST_NOTES: usize = 10_000;
 
@@ -149,7 +149,8 @@ fn check(command: &str, cache: &Cache, options: &Options) -> Result<i32> {
         if several && !ktap {
             println!("== {}", kernel.name);
         }
-        match survive(options, &programs, kernel, (&argv, &carried), several && ktap) {
+        let watched = watch(cache, options, &programs, kernel);
+        match watched.and_then(|()| survive(options, &programs, kernel, (&argv, &carried), several && ktap)) {
             Ok((status, files)) => {
                 worst = Some(worst.map_or(status, |worst| together(worst, status)));
                 if let Some(output) = outputs.get(index)

@@ -5,19 +5,21 @@ mod boot;
 mod check;
 mod explore;
 mod guest;
+mod mutate;
 mod programs;
 mod run;
 mod view;
 
 use std::process::Command;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use vtick_frame::{Exit, Input, Job};
 
 pub(crate) use self::bisect::bisect;
 pub(crate) use self::boot::boot;
 pub(crate) use self::check::{bench, test};
 pub(crate) use self::explore::explore;
+pub(crate) use self::mutate::mutate;
 pub(crate) use self::run::run;
 pub(crate) use self::view::{export, view};
 use crate::artifacts::{self, Programs};
@@ -27,7 +29,7 @@ use crate::emulated::{Files, Run, SETTLE};
 use crate::kernel::{self, Kernel};
 use crate::process::{capture, run_in_view};
 use crate::toolchain::Toolchain;
-use crate::{native, qemu};
+use crate::{coverage, native, qemu};
 
 /// Status of a run that could not take place.
 pub(crate) const CANNOT_RUN: i32 = 2;
@@ -105,7 +107,9 @@ fn runs_natively(options: &Options) -> Result<bool> {
 fn prepare(cache: &Cache, options: &Options) -> Result<(Vec<Kernel>, Programs)> {
     let kernels = wanted(options).into_iter().map(|wanted| kernel::obtain(cache, &wanted, options.refresh));
     let kernels = kernels.collect::<Result<Vec<_>>>()?;
-    Ok((kernels, programs(cache, options)?))
+    let programs = programs(cache, options)?;
+    kernels.iter().try_for_each(|kernel| watch(cache, options, &programs, kernel))?;
+    Ok((kernels, programs))
 }
 
 /// The kernels that are asked for.
@@ -120,6 +124,22 @@ fn programs(cache: &Cache, options: &Options) -> Result<Programs> {
         None => artifacts::programs(&Toolchain::obtain(cache, options.refresh)?),
         Some(folder) => artifacts::programs_in(folder),
     }
+}
+
+/// Prepares for logging which code of the kernel runs, if that is wanted.
+fn watch(cache: &Cache, options: &Options, programs: &Programs, kernel: &Kernel) -> Result<()> {
+    coverage::watch(cache, kernel, || kallsyms(options, programs, kernel))
+}
+
+/// The symbols of a kernel, from a boot of it that does nothing else.
+fn kallsyms(options: &Options, programs: &Programs, kernel: &Kernel) -> Result<Vec<u8>> {
+    const KALLSYMS: &str = "/proc/kallsyms";
+    let mut run = plain(options, programs, kernel, ["/bin/vtick", "--version"].map(str::to_owned).into());
+    run.mute = true;
+    run.job.collect = vec![KALLSYMS.to_owned()];
+    let (_, files) = emulate(&run)?;
+    let kallsyms = files.into_iter().find(|(path, _)| path == KALLSYMS);
+    Ok(kallsyms.with_context(|| format!("{} has no {KALLSYMS}: it needs CONFIG_KALLSYMS=y", kernel.name))?.1)
 }
 
 /// A run of `argv` in the emulated host, with nothing besides; callers add what it needs.
@@ -138,11 +158,14 @@ fn plain<'a>(options: &Options, programs: &Programs, kernel: &'a Kernel, argv: V
         notes: None,
         follower: None,
         mute: false,
+        hush: false,
         files: Vec::new(),
         silence: options.silence,
         timeout: options.timeout,
         timeout_option: "--timeout",
         log: artifacts::target().join("kernel-log").join(format!("{name}.log")),
+        code_log: coverage::log_of(kernel, &options.machine),
+        from: None,
     }
 }
 
