@@ -83,6 +83,68 @@ fn every_injected_fault_is_caught() {
 
 #[test]
 #[ignore = "boots emulated hosts"]
+fn a_disturbed_host_has_no_violation_of_its_own_and_the_same_seed_makes_the_same_record() {
+    let folder = tempfile::tempdir().unwrap();
+    let record = |name: &str| {
+        let path = folder.path().join(name).display().to_string();
+        let ran = xtask(&["test", "--disturb", "1", "--host-cpus", "2", "--timeout", "1800", "--output", &path]);
+        assert_eq!(ran.status, Some(0), "{}", ran.all());
+        assert_eq!(violated(&verdicts(&ran)), [""; 0], "{}", ran.all());
+        std::fs::read_to_string(path).unwrap()
+    };
+    let (first, second) = (record("a.json"), record("b.json"));
+    assert!(first.contains("\"event\": \"disturbed\""), "nothing was disturbed");
+    assert!(first == second, "the records of one seed differ");
+    let ran = xtask(&["test", "--disturb", "2-3", "--host-cpus", "1", "--timeout", "1800"]);
+    assert_eq!(ran.status, Some(0), "{}", ran.all());
+}
+
+#[test]
+#[ignore = "boots an emulated host"]
+fn a_storm_on_every_check_is_cut_short_and_told_in_few_words() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("record.json");
+    let ran = xtask(&["test", "--inject", "storm-from-the-start", "--output", &path.display().to_string()]);
+    assert_eq!(ran.status, Some(1), "{}", ran.stderr);
+    assert!(ran.stdout.contains("exit storm: ") && ran.stdout.contains(" returns, every "), "{}", ran.stdout);
+    assert!(ran.stdout.len() < 1 << 20, "{} bytes of output", ran.stdout.len());
+    let record = std::fs::metadata(path).unwrap().len();
+    assert!(record < 10_000_000, "{record} bytes of record");
+}
+
+#[test]
+#[ignore = "boots emulated hosts"]
+fn a_vcpu_that_no_signal_brings_back_costs_a_fresh_host_and_no_verdict() {
+    let ran = xtask(&["test", "--inject", "signals-ignored", "wfi-does-not-wake", "guest-without-timers"]);
+    assert_eq!(ran.status, Some(1), "{}", ran.all());
+    let verdicts = verdicts(&ran);
+    assert_eq!(verdicts.len(), 3, "{}", ran.all());
+    assert!(verdicts.iter().any(|verdict| verdict.says("no signal brought it back from KVM_RUN")), "{}", ran.all());
+    assert!(ran.stdout.contains("3 checks: 1 held, 2 violated"), "{}", ran.all());
+    assert!(ran.stderr.contains("going on in a fresh host"), "{}", ran.all());
+}
+
+#[test]
+#[ignore = "boots an emulated host"]
+fn a_kernel_without_the_capability_violates_c1_and_exercises_nothing_else() {
+    let ran = xtask(&["test", "--inject", "capability-absent"]);
+    assert_eq!(ran.status, Some(1), "{}", ran.all());
+    assert!(ran.stdout.contains(": 0 held, 2 violated, "), "{}", ran.stdout);
+}
+
+#[test]
+#[ignore = "boots emulated hosts"]
+fn a_register_that_a_kernel_refuses_is_named_with_its_cause_and_costs_no_other_verdict() {
+    let ran = xtask(&["test", "--kernel", "debian:6.12.43+deb12"]);
+    assert_eq!(ran.status, Some(1), "{}", ran.all());
+    for part in ["KVM_SET_ONE_REG of ID_PFR1_EL1 (0x603000000013c009)", "fixed by commit 50e7cce81b9b"] {
+        assert!(ran.stdout.contains(part), "no {part:?} in\n{}", ran.stdout);
+    }
+    assert_eq!(verdicts(&ran).len(), 145, "{}", ran.stdout);
+}
+
+#[test]
+#[ignore = "boots emulated hosts"]
 fn two_measurements_print_the_same_digits_and_lose_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let record = |name: &str| {
