@@ -219,6 +219,8 @@ fn collect(run: &Run, outcomes: &mpsc::Receiver<Outcome>, program: &Program) -> 
                     waited: 0,
                     left: ending(vcpu),
                 }));
+                // One that only does not want to end (a fault that is played) may do so now.
+                stuck.iter().for_each(|&vcpu| run.kicks[vcpu].stop());
             }
         }
     }
