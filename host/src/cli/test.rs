@@ -283,7 +283,7 @@ fn run_cases(
     } else {
         terminal::summary(&tally);
         let lags = record.checks.iter().filter_map(|check| check.transcript.as_ref()?.timer_lag());
-        if let Some(lag) = lags.max().filter(|_| terms.timers_lag) {
+        if let Some(lag) = lags.max().filter(|_| terms.time_is_real) {
             terminal::timer_lag(&record.host, lag);
         }
         if let Some(fault) = fault {
@@ -305,12 +305,8 @@ fn terms(kvm: &Kvm, host: &Host, disturb: Option<u64>, ask_the_model: bool) -> (
         return (exact, None);
     }
     let costs = Costs::measure(host.cntfrq, |program| kvm.run(program, None));
-    let slow = costs.map_or(Terms::EXACT, |costs| Terms {
-        scale: costs.scale(),
-        timers_lag: costs.timers_lag(),
-        ..Terms::EXACT
-    });
-    (Terms { varies: true, disturb, ask_the_model, ..slow }, costs)
+    let slow = costs.map_or(Terms::EXACT, |costs| Terms { scale: costs.scale(), ..Terms::EXACT });
+    (Terms { varies: true, time_is_real: true, disturb, ask_the_model, ..slow }, costs)
 }
 
 /// Runs the checks with each of these seeds, and says what came out otherwise than it should.

@@ -12,7 +12,7 @@ use crate::contract::{Disturbance, Event};
 
 /// Bounds of what is drawn, in microseconds: how long one is quiet, and how long busy. Short ones are drawn as often as
 /// ones ten times as long.
-const QUIET: (u64, u64) = (100, 20_000);
+const QUIET: (u64, u64) = (50, 6_400);
 const BUSY: (u64, u64) = (5, 20_000);
 /// Higher than the helper's.
 const REAL_TIME: i32 = 2;
