@@ -46,13 +46,14 @@ impl Run {
             match passed {
                 Passed::Deliver(exit, levels) => return Ok((exit, levels)),
                 Passed::Swallow if stopped => return Ok((exit, levels)),
-                Passed::Deaf => {
-                    // The thread may end when nobody waits for it any more.
-                    if self.given_up.load(Ordering::Acquire) {
-                        return Ok((Exit::Interrupted, levels));
+                // Into the guest again it would run on: a signal ends the WFI that it is in.
+                Passed::Deaf if stopped => {
+                    while !self.given_up.load(Ordering::Acquire) {
+                        std::thread::sleep(Duration::from_millis(1));
                     }
-                    vcpu.set_immediate_exit(false);
+                    return Ok((Exit::Interrupted, levels));
                 }
+                Passed::Deaf => {}
                 Passed::Swallow => {}
                 Passed::Late(exit, levels) => {
                     std::thread::sleep(LATE);
