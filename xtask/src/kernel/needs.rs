@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 
 /// Options that have to be built in, with the reason. These are prompts or depend on prompts: `make olddefconfig` keeps them.
-const NEEDED: [(&str, &str); 13] = [
+const NEEDED: [(&str, &str); 15] = [
     ("CONFIG_VIRTUALIZATION", "it can't run virtual machines"),
     ("CONFIG_KVM", "it can't run virtual machines"),
     ("CONFIG_TTY", "its console can't be seen"),
@@ -13,6 +13,9 @@ const NEEDED: [(&str, &str); 13] = [
     ("CONFIG_PRINTK", "its log can't be read"),
     ("CONFIG_BLK_DEV_INITRD", "it can't be given a program to run"),
     ("CONFIG_BINFMT_ELF", "it runs no programs"),
+    // A program learns from its child by a socket whether that could become another program.
+    ("CONFIG_NET", "programs can't start programs"),
+    ("CONFIG_UNIX", "programs can't start programs"),
     ("CONFIG_DEVTMPFS", "programs find no devices"),
     ("CONFIG_PROC_FS", "programs learn nothing of the machine"),
     ("CONFIG_SYSFS", "programs learn nothing of the machine"),
