@@ -237,9 +237,4 @@ impl Fault {
         let first = FAULTS.iter().position(|described| described.fault == Fault::LineDrivenTwice);
         FAULTS.iter().position(|described| described.fault == self) >= first
     }
-
-    /// Why no transcript shows the model that a kernel has this fault, if none does.
-    pub fn unseen_by_the_model(self) -> Option<&'static str> {
-        None
-    }
 }

@@ -40,6 +40,8 @@ struct Judge<'a> {
     tolerance: &'a Tolerance,
     requests: &'a [Request],
     version_is_1: bool,
+    /// How long the threads of its vCPUs waited for a CPU, in ticks, where the host says.
+    waited: u64,
     objections: Vec<Objection>,
 }
 
@@ -71,6 +73,7 @@ pub fn judge(program: &Program, transcript: &Transcript, tolerance: &Tolerance) 
         tolerance,
         requests: &requests,
         version_is_1: version_is_1(&requests),
+        waited: transcript.waited,
         objections: Vec::new(),
     };
     rules::requests::judge(&mut judge, &requests, transcript);

@@ -90,6 +90,12 @@ impl Timer {
         self.ctl = Some(value & (ENABLE | IMASK));
     }
 
+    /// It was reset, or restored, or neither: what was off is off.
+    fn forget_unless_off(&mut self) {
+        self.ctl = self.ctl.filter(|&ctl| ctl == 0);
+        self.cval = Between::ANYTHING;
+    }
+
     /// TVAL was written at a time between these two, on the host's counter.
     fn set_tval(&mut self, value: u64, from: u64, to: u64) {
         // A signed number of 32 bits from the counter on.
@@ -259,7 +265,7 @@ impl State {
     /// timer the same is to be said as of [`reinit`](State::reinit).
     pub(super) fn moved(&mut self, behind: u64) {
         self.vtimer.behind += behind;
-        self.ptimer.ctl = None;
+        self.ptimer.forget_unless_off();
         self.pmu = Pmu::RESET;
     }
 
@@ -269,7 +275,7 @@ impl State {
         if !restore_timers {
             self.vtimer.ctl = Some(0);
         }
-        self.ptimer.ctl = None;
+        self.ptimer.forget_unless_off();
     }
 }
 
@@ -321,6 +327,10 @@ mod tests {
     fn the_pmu_asserts_what_overflowed_is_enabled_and_interrupts() {
         let mut state = state();
         assert_eq!(state.outputs()[2], Output::Unknown, "reset leaves it as it was");
+        for (register, value) in [(sysreg::PMCR, 1), (sysreg::PMCNTENSET, 2), (sysreg::PMOVSSET, 2)] {
+            state.write(register, value, 0, 0);
+        }
+        assert_eq!(state.outputs()[2], Output::Unknown, "whether it interrupts is not known");
         for register in [sysreg::PMCNTENCLR, sysreg::PMINTENCLR, sysreg::PMOVSCLR] {
             state.write(register, 0xffff_ffff, 0, 0);
         }

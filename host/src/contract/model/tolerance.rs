@@ -14,7 +14,7 @@ pub struct Tolerance {
     pub kick: u64,
     /// How long guest code may run on with an interrupt neither masked nor taken.
     pub take: u64,
-    /// How long a vCPU may sleep on after what wakes it.
+    /// How long a vCPU may sleep on after what wakes it, not counting what its thread waited for a CPU.
     pub wake: u64,
     /// By how much the guest's counter may be behind after a move to a fresh VM: what passes between userspace's reading of
     /// the counter and the kernel's setting of it.
@@ -25,8 +25,9 @@ pub struct Tolerance {
 }
 
 impl Tolerance {
-    /// What is to be tolerated on this host, of a VM with so many vCPUs that run. In a host that counts instructions and
-    /// has but one vCPU to run, nothing comes between but the host's own interrupts.
+    /// What is to be tolerated on this host, of a VM with so many vCPUs that run. In a host that counts instructions an
+    /// interrupt is on its way for a few of them only. A thread that wakes there may find its CPU busy with another, which
+    /// keeps it to the end of a scheduler's tick (4 ms), or of a few.
     pub fn of(host: &Host, vcpus: usize) -> Tolerance {
         let us = |n: u64| n * host.cntfrq / 1_000_000;
         let exact = host.deterministic && host.unit == Unit::Instructions;
@@ -35,7 +36,7 @@ impl Tolerance {
                 notice: 1_000,
                 kick: if host.cpus > 1 { 20_000 } else { 5_000 },
                 take: 200,
-                wake: if vcpus == 1 { us(2_000) } else { us(80_000) },
+                wake: if vcpus == 1 { us(20_000) } else { us(80_000) },
                 restore: 20_000,
                 sleeps_are_exact: true,
             };

@@ -51,7 +51,7 @@ fn overslept(judge: &mut Judge, vcpu: &Vcpu, lines: &[History; 2], (from, woke):
     let devices = untold.map(|(device, history)| (device.to_string(), history));
     let due = lines.chain(devices).filter_map(|(name, history)| Some((history.high_since(woke)?.max(from), name)));
     let Some((since, name)) = due.min() else { return };
-    if since.saturating_add(judge.tolerance.wake) < woke {
+    if since.saturating_add(judge.tolerance.wake).saturating_add(judge.waited) < woke {
         let late = woke - since;
         let what = format!("asleep in {place} for {late} ticks with {name} high; due was the end of the sleep");
         judge.object(Clause::C11, "overslept", vcpu.index, woke, what);

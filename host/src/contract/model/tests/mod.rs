@@ -1,6 +1,7 @@
 //! Transcripts written by hand: one that a sound kernel leaves, to which the model has nothing to object; and then, for
 //! each rule, one like it that breaks the rule.
 
+mod parts;
 mod sound;
 mod unsound;
 

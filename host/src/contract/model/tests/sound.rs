@@ -101,7 +101,7 @@ fn an_interrupt_that_is_taken_in_the_operation_that_unmasks_and_again_while_its_
 fn a_write_that_asserts_the_timer_and_is_interrupted_by_it() {
     let mut p = Program::new(1_000_000);
     p.route(crate::lines::Routing::Wire);
-    let (off, read) = p.on_irq(|p| (p.write(sysreg::CNTV_CTL, 0), p.mmio_read()));
+    let (ctl_read, off, read) = p.on_irq(|p| (p.read(sysreg::CNTV_CTL), p.write(sysreg::CNTV_CTL, 0), p.mmio_read()));
     let (unmask, cval, ctl, note) =
         (p.unmask(), p.write(sysreg::CNTV_CVAL, 50), p.write(sysreg::CNTV_CTL, 1), p.note(0));
     let tape = Tape::new(p)
@@ -109,7 +109,8 @@ fn a_write_that_asserts_the_timer_and_is_interrupted_by_it() {
         .op(cval, 90, 92, 50)
         .run(5, 110, EINTR, VTIMER)
         .line(115, true)
-        .taken(kind::IRQ, off, 130)
+        .taken(kind::IRQ, ctl_read, 128)
+        .op(ctl_read, 129, 131, 5)
         .op(off, 132, 134, 0)
         .run(120, 145, READ, NONE)
         .line(150, false)
@@ -240,4 +241,62 @@ fn a_level_that_was_away_and_is_back_is_a_cause_of_a_return() {
         .op(call, 290, 330, 0)
         .run(315, 400, DONE, VTIMER);
     assert_eq!(tape.objections(), [""; 0]);
+}
+
+#[test]
+fn a_sleep_with_a_level_that_userspace_knows_of_may_last_or_end() {
+    let sleeper = || {
+        let mut p = Program::new(1_000_000);
+        p.stop_after(9000);
+        let steps = [p.write(sysreg::CNTV_CVAL, 100), p.write(sysreg::CNTV_CTL, 1), p.spin_until(200), p.wfi()];
+        let [cval, ctl, spin, wfi] = steps;
+        let tape = Tape::new(p).op(cval, 10, 12, 100).op(ctl, 14, 16, 1).run(5, 110, EINTR, VTIMER);
+        (tape.op(spin, 20, 200, 200), wfi)
+    };
+    let stopped = crate::contract::Stopped { at: 9000, levels: VTIMER, ..crate::contract::Stopped::overslept() };
+    assert_eq!(sleeper().0.ends(Ending::Stopped(stopped)).objections(), [""; 0]);
+    let (tape, wfi) = sleeper();
+    assert_eq!(tape.op(wfi, 210, 250, 0).run(120, 300, DONE, VTIMER).objections(), [""; 0]);
+}
+
+#[test]
+fn a_counter_that_is_behind_in_a_fresh_vm_and_readings_that_may_lie_on_either_side_of_a_return() {
+    let mut p = Program::new(1_000_000);
+    let (cval, ctl) = (p.write(sysreg::CNTV_CVAL, 6000), p.write(sysreg::CNTV_CTL, 1));
+    let (ask, moved) = p.ask(Action::MoveToFreshVm);
+    let (note, read) = (p.note(0), p.mmio_read());
+    let tape = Tape::new(p)
+        .op(cval, 10, 12, 6000)
+        .op(ctl, 14, 16, 1)
+        .run(5, 40, asks(moved), NONE)
+        .acted(moved, 50, 0)
+        .op(ask, 20, 5020, moved.0 as u64)
+        // The guest reads 6002 when the host's counter is at 6012 at most.
+        .op(note, 6000, 6002, 0)
+        .run(5000, 6030, READ, NONE)
+        .run(6035, 6040, EINTR, VTIMER)
+        .op(read, 6006, 6038, mailbox::SCRATCH_VALUE)
+        .run(6045, 6100, DONE, VTIMER);
+    assert_eq!(tape.objections(), [""; 0]);
+}
+
+#[test]
+fn lines_that_two_threads_drive_at_the_same_time_may_be_either() {
+    for isr in [0, 1 << 7] {
+        let mut p = Program::new(1_000_000);
+        let (ask, raised) = p.ask(Action::LineAfter { ticks: 100, vcpu: 0, line: Line::Irq, level: true });
+        let (ask_low, lowered) = p.ask(Action::Line { vcpu: 0, line: Line::Irq, level: false });
+        let (spin, read) = (p.spin_until(400), p.read(sysreg::ISR));
+        let tape = Tape::new(p)
+            .run(5, 30, asks(raised), NONE)
+            .op(ask, 10, 50, raised.0 as u64)
+            .run(40, 150, asks(lowered), NONE)
+            .acted(lowered, 180, 0)
+            .acted(raised, 200, 0)
+            .op(ask_low, 60, 220, lowered.0 as u64)
+            .op(spin, 230, 400, 400)
+            .op(read, 410, 412, isr)
+            .run(190, 500, DONE, NONE);
+        assert_eq!(tape.objections(), [""; 0], "ISR_EL1 {isr:#x}");
+    }
 }

@@ -14,6 +14,9 @@ const CASES: &[Case] = &[
     ("truth", "an exit behind the deadline shows no level", || {
         spin().guest().run(5, 1030, EINTR, VTIMER).run(1040, 2030, READ, NONE).run(2040, 2300, DONE, NONE)
     }),
+    ("truth", "guest code read the counter behind the deadline, and the exit that ended it shows no level", || {
+        spin().guest().run(5, 2030, READ, NONE).run(2040, 2300, DONE, NONE)
+    }),
     ("truth", "a level shows before its deadline", || {
         spin().guest().run(5, 900, EINTR, VTIMER).run(910, 2030, READ, VTIMER).run(2040, 2100, EINTR, NONE)
     }),
@@ -176,6 +179,23 @@ const CASES: &[Case] = &[
             .op(note, 70, 72, 0)
             .run(40, 200, DONE, NONE)
     }),
+    ("taken-while-masked", "an interrupt into the handler that the unmasked one entered", || {
+        let mut p = Program::new(1_000_000);
+        let handled = p.on_irq(|p| p.note(0));
+        let (ask, raised) = p.ask(Action::Line { vcpu: 0, line: Line::Irq, level: true });
+        let (unmask, mask) = (p.unmask(), p.mask());
+        Tape::new(p)
+            .run(5, 30, asks(raised), NONE)
+            .acted(raised, 35, 0)
+            .op(ask, 10, 50, raised.0 as u64)
+            .taken(kind::IRQ, handled, 62)
+            .taken(kind::IRQ, handled, 80)
+            .op(handled, 82, 84, 0)
+            .op(handled, 86, 88, 0)
+            .op(unmask, 60, 90, 3)
+            .op(mask, 92, 94, 3)
+            .run(40, 200, DONE, NONE)
+    }),
     ("isr-shows-the-lines", "ISR_EL1 shows no IRQ with the line up", || {
         let mut p = Program::new(1_000_000);
         let (ask, raised) = p.ask(Action::Line { vcpu: 0, line: Line::Irq, level: true });
@@ -321,4 +341,14 @@ fn every_rule_is_broken_by_a_case() {
         assert!(CASES.iter().any(|(broken, ..)| broken == rule), "no case breaks {rule}");
         assert!(what.ends_with('.'), "{rule}: sentences end");
     }
+}
+
+#[test]
+fn a_vcpu_that_hangs_is_told_of_once() {
+    let mut p = Program::new(1_000_000);
+    let (cval, ctl) = (p.write(sysreg::CNTV_CVAL, 500), p.write(sysreg::CNTV_CTL, 1));
+    p.wfi();
+    let stopped = Stopped { at: 5000, ..Stopped::overslept() };
+    let tape = Tape::new(p).op(cval, 10, 12, 500).op(ctl, 14, 16, 1).ends(Ending::Stopped(stopped));
+    assert_eq!(tape.objections(), ["overslept"]);
 }
