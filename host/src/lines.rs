@@ -5,10 +5,10 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Output levels of the devices inside a vCPU, as KVM reports them.
+/// Output levels of the devices inside a vCPU, as KVM reports them: the whole field, which has 64 bits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Levels(pub u32);
+pub struct Levels(pub u64);
 
 impl Levels {
     /// KVM_ARM_DEV_EL1_VTIMER.
@@ -107,5 +107,6 @@ mod tests {
         assert_eq!(Levels(0).to_string(), "-");
         assert_eq!(Levels(3).to_string(), "vtimer+ptimer");
         assert_eq!(Levels(0x11).to_string(), "vtimer+unknown 0x10");
+        assert_eq!(Levels(1 << 40).to_string(), "unknown 0x10000000000");
     }
 }

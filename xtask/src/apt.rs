@@ -4,15 +4,15 @@
 
 use std::cell::Cell;
 use std::collections::BTreeSet;
-use std::fmt::Write;
+use std::fmt::{self, Write};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 
 use crate::cache::{Cache, Lock};
-use crate::process::{capture, failure, run};
+use crate::process::{Interrupted, capture, failure, run};
 use crate::progress::Step;
 
 /// The keys with which Debian signs its archive, where Debian's own package puts them. Without it, apt's own choice of
@@ -25,6 +25,18 @@ const KERNEL_SUITES: [&str; 7] =
     ["bookworm", "bookworm-updates", "bookworm-backports", "trixie", "trixie-updates", "trixie-backports", "sid"];
 /// The same in the security archive, which stands elsewhere.
 const KERNEL_SECURITY_SUITES: [&str; 2] = ["bookworm-security", "trixie-security"];
+
+/// The error of what the package indexes do not have: newer ones may.
+#[derive(Debug)]
+pub(crate) struct NotIndexed(pub(crate) String);
+
+impl fmt::Display for NotIndexed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for NotIndexed {}
 
 /// One private apt.
 #[derive(Debug)]
@@ -101,16 +113,23 @@ impl Apt {
         Ok(Self { folder, fresh: Cell::new(false), _lock: lock })
     }
 
-    /// Does `work` with the indexes that are there; where these lack something or are out of date, with new ones.
+    /// Does `work` with the indexes that are there; where these lack something ([`NotIndexed`]), with new ones. What
+    /// else goes wrong would go wrong with those, too.
     pub(crate) fn with_indexes<T>(&self, work: impl Fn(&Self) -> Result<T>) -> Result<T> {
+        let mut lacking = None;
         if !self.fresh.get() && self.has_indexes()? {
             match work(self) {
-                Err(error) if !error.is::<crate::process::Interrupted>() => {}
+                Err(error) if error.is::<NotIndexed>() => lacking = Some(error),
                 done => return done,
             }
         }
-        self.refresh()?;
-        work(self)
+        match (self.refresh(), lacking) {
+            (Ok(()), _) => work(self),
+            (Err(error), Some(lacking)) if !error.is::<Interrupted>() => {
+                Err(anyhow!("{lacking:#}; and newer package indexes could not be fetched: {error:#}"))
+            }
+            (Err(error), _) => Err(error),
+        }
     }
 
     fn has_indexes(&self) -> Result<bool> {
@@ -128,7 +147,11 @@ impl Apt {
         command.arg("update");
         let captured = capture(&mut command, Some(&step))?;
         // A suite that does not exist (any more) makes the command fail, and the others are there all the same. What
-        // was really needed will be missed when it is looked for.
+        // was really needed will be missed when it is looked for. An archive that is not reached at all does not make it
+        // fail, where there are old indexes.
+        if let Some(why) = reached_nothing(&captured.said) {
+            bail!("Debian's archive is not reached: {why}");
+        }
         ensure!(captured.status.success() || self.has_indexes()?, failure(&command, &captured));
         self.fresh.set(true);
         Ok(())
@@ -136,28 +159,29 @@ impl Apt {
 
     /// Names of all packages that start with `prefix`.
     pub(crate) fn names(&self, prefix: &str) -> Result<Vec<String>> {
-        let names = run(self.apt_cache().args(["pkgnames", prefix]), None)?;
+        let names = run(self.apt_cache().args(["pkgnames", prefix]), None).map_err(not_indexed)?;
         Ok(names.lines().map(str::to_owned).collect())
     }
 
     /// All versions of the arm64 packages `names`, with the suites that have them.
     pub(crate) fn versions(&self, names: &[String]) -> Result<Vec<Available>> {
         let names = names.iter().map(|name| format!("{name}:arm64"));
-        Ok(parse_madison(&run(self.apt_cache().arg("madison").args(names), None)?))
+        Ok(parse_madison(&run(self.apt_cache().arg("madison").args(names), None).map_err(not_indexed)?))
     }
 
     /// The descriptions of all versions of the arm64 packages `names`.
     pub(crate) fn describe(&self, names: &[String]) -> Result<Vec<Described>> {
         let names = names.iter().map(|name| format!("{name}:arm64"));
-        Ok(parse_descriptions(&run(self.apt_cache().arg("show").args(names), None)?))
+        Ok(parse_descriptions(&run(self.apt_cache().arg("show").args(names), None).map_err(not_indexed)?))
     }
 
     /// A field of a package's description; the package as `name[:architecture][=version]`.
     pub(crate) fn field(&self, package: &str, field: &str) -> Result<String> {
-        let shown = run(self.apt_cache().args(["show", "--no-all-versions", package]), None)?;
+        let shown = run(self.apt_cache().args(["show", "--no-all-versions", package]), None).map_err(not_indexed)?;
         let prefix = format!("{field}: ");
         let value = shown.lines().find_map(|line| line.strip_prefix(&prefix));
-        Ok(value.with_context(|| format!("Debian's package {package} has no field {field}"))?.to_owned())
+        let value = value.ok_or_else(|| NotIndexed(format!("Debian's package {package} has no field {field}")))?;
+        Ok(value.to_owned())
     }
 
     /// The names of the packages that a package depends on.
@@ -181,7 +205,8 @@ impl Apt {
     /// Downloads packages, each as `name[:architecture][=version]`, and gives the files.
     pub(crate) fn download(&self, packages: &[String], into: &Path, step: &Step) -> Result<Vec<PathBuf>> {
         fs::create_dir_all(into)?;
-        run(self.apt_get().arg("download").args(packages).current_dir(into), Some(step))?;
+        // A version that the archive has replaced since the index was fetched is not there any more.
+        run(self.apt_get().arg("download").args(packages).current_dir(into), Some(step)).map_err(not_indexed)?;
         let mut files = Vec::new();
         for entry in fs::read_dir(into)? {
             let path = entry?.path();
@@ -231,12 +256,34 @@ fn configured_sources(cache: &Cache) -> Result<Vec<Source>> {
         config_file(&folder, &[]).replace("Dir::Etc::sourcelist", "// ").replace("Dir::Etc::sourceparts", "// "),
     )?;
     let mut update = Command::new("apt-get");
-    capture(update.arg("-c").arg(&config).arg("update").env("LC_ALL", "C"), Some(&step))?;
+    let asked = capture(update.arg("-c").arg(&config).arg("update").env("LC_ALL", "C"), Some(&step))?;
     let known = parse_targets(&run(targets().arg("-c").arg(&config), None)?);
     if known.is_empty() {
+        if let Some(why) = reached_nothing(&asked.said) {
+            bail!("Debian's archive is not reached: {why}");
+        }
         bail!("apt on this machine has no Debian archive configured");
     }
     Ok(known)
+}
+
+/// An error of one of apt's tools, most of which come of indexes that are old, or damaged.
+fn not_indexed(error: anyhow::Error) -> anyhow::Error {
+    if error.is::<Interrupted>() || error.is::<std::io::Error>() {
+        error
+    } else {
+        NotIndexed(format!("{error:#}")).into()
+    }
+}
+
+/// Why `apt-get update` fetched nothing and found nothing unchanged, if that is what it says.
+fn reached_nothing(said: &[String]) -> Option<String> {
+    let is = |line: &&String, words: &[&str]| words.iter().any(|word| line.starts_with(word));
+    if said.iter().any(|line| is(&line, &["Get:", "Hit:"])) {
+        return None;
+    }
+    let reason = said.iter().find(|line| is(line, &["W: Failed to fetch", "E: Failed to fetch", "E:", "W:"]));
+    Some(reason.map_or_else(|| "apt-get update fetched nothing".to_owned(), |line| line[2..].trim().to_owned()))
 }
 
 fn targets() -> Command {
@@ -390,6 +437,21 @@ mod tests {
             depends: depends.into(),
         };
         assert_eq!(parse_descriptions(text), [of("2", "b (= 2), c | d"), of("1", "")]);
+    }
+
+    #[test]
+    fn an_archive_that_is_not_reached_is_told_from_one_of_which_a_suite_is_gone() {
+        let said = |text: &str| reached_nothing(&text.lines().map(str::to_owned).collect::<Vec<_>>());
+        let offline = "Ign:1 http://mirror/debian bookworm InRelease\nErr:1 http://mirror/debian bookworm InRelease\n\
+                       Reading package lists...\nW: Failed to fetch http://mirror/debian/x  Could not resolve 'mirror'\n\
+                       W: Some index files failed to download.";
+        assert_eq!(
+            said(offline).as_deref(),
+            Some("Failed to fetch http://mirror/debian/x  Could not resolve 'mirror'")
+        );
+        assert_eq!(said("Hit:1 http://mirror/debian sid InRelease\nErr:2 http://mirror/debian gone Release"), None);
+        assert_eq!(said("Get:1 http://mirror/debian sid InRelease [1 kB]"), None);
+        assert_eq!(said("Reading package lists...").as_deref(), Some("apt-get update fetched nothing"));
     }
 
     #[test]

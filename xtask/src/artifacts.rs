@@ -6,9 +6,11 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use cargo_binutils::Tool;
+use vtick_shell::check_writable;
 
 use crate::process::{capture, failure_in_full, run};
 use crate::progress::{self, Step};
+use crate::say::say;
 use crate::scan;
 use crate::toolchain::{GUEST, Toolchain, cargo};
 
@@ -169,9 +171,9 @@ pub(crate) fn show_guest(toolchain: &Toolchain, tool: &str, arguments: &[String]
 /// Copies the runner to where it was asked for, or says where it is.
 pub(crate) fn deliver(programs: &Programs, to: Option<&Path>) -> Result<()> {
     let Some(to) = to else {
-        println!("{}", programs.vtick.display());
-        return Ok(());
+        return say(format!("{}\n", programs.vtick.display()));
     };
+    check_writable("--output", to).map_err(anyhow::Error::msg)?;
     fs::copy(&programs.vtick, to).with_context(|| format!("cannot copy the runner to {}", to.display()))?;
     Ok(())
 }

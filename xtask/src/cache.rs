@@ -2,19 +2,44 @@
 //!
 //! An entry is a folder that appears complete or not at all: it is filled under another name, written to the disk and
 //! renamed. A lock per entry makes a second run wait for the first instead of doing the same work; what a killed run
-//! left half done is thrown away by the next one that wants the same.
+//! left half done is thrown away by the next one that wants the same. What is not as it was made ([`manifest`]) is named,
+//! and made again.
+
+mod manifest;
 
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Error, Result};
 
 use crate::process::{ATTENTION, check_interrupted};
 use crate::progress::Step;
+use manifest::Manifest;
 
 /// The cache folder.
 #[derive(Clone, Debug)]
 pub(crate) struct Cache(PathBuf);
+
+/// How an entry is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    /// It isn't there.
+    Absent,
+    /// It is as it was made.
+    Intact,
+    /// It is not, and in what.
+    Damaged(String),
+}
+
+/// Whether this can be an entry's name: a file in which a name was kept may hold anything by now.
+fn is_name(name: &str) -> bool {
+    let plain = |part: &str| {
+        !part.is_empty()
+            && !part.starts_with('.')
+            && part.chars().all(|c| c.is_ascii_alphanumeric() || "._-+~:".contains(c))
+    };
+    name.split('/').all(plain)
+}
 
 /// Held while a part of the cache is changed; the kernel frees it even if this process is killed.
 #[derive(Debug)]
@@ -62,29 +87,71 @@ impl Cache {
         }
     }
 
-    /// The entry of this name, filled first if it isn't there.
+    /// How the entry of this name is.
+    pub(crate) fn state(&self, name: &str) -> Result<State> {
+        let place = self.0.join(name);
+        if !is_name(name) || !place.is_dir() {
+            return Ok(State::Absent);
+        }
+        let path = self.manifest(name);
+        let Some(manifest) = fs::read_to_string(self.path(&path)).ok().as_deref().and_then(Manifest::parse) else {
+            // Of a vtick that kept none. From now on it is known.
+            self.write(&path, &Manifest::of(&place)?.to_string())?;
+            return Ok(State::Intact);
+        };
+        Ok(manifest.check(&place).map_or_else(State::Damaged, |()| State::Intact))
+    }
+
+    fn manifest(&self, name: &str) -> String {
+        format!("manifests/{}", name.replace('/', "-"))
+    }
+
+    /// The entry of this name, filled first if it isn't there or isn't what it was.
     pub(crate) fn entry(&self, name: &str, fill: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
         let place = self.0.join(name);
-        if place.exists() {
+        if self.state(name)? == State::Intact {
             return Ok(place);
         }
         let _lock = self.lock(name)?;
-        if place.exists() {
-            return Ok(place);
+        let state = self.state(name)?;
+        match &state {
+            State::Intact => return Ok(place),
+            State::Absent => {}
+            State::Damaged(what) => eprintln!("{name} in the cache is damaged and is made again: {what}"),
         }
         let unfinished = self.0.join("unfinished").join(name.replace('/', "-"));
         remove(&unfinished)?;
         fs::create_dir_all(&unfinished)?;
         fs::create_dir_all(place.parent().unwrap_or(&self.0))?;
-        let filled = fill(&unfinished);
-        if let Err(error) = filled {
-            remove(&unfinished)?;
-            return Err(error);
-        }
+        let filled = fill(&unfinished).and_then(|()| Manifest::of(&unfinished));
+        let manifest = match filled {
+            Ok(manifest) => manifest,
+            Err(error) => {
+                remove(&unfinished)?;
+                return Err(self.unfilled(name, &state, error));
+            }
+        };
         // Only what has reached the disk may bear the final name, or a power cut could leave an empty entry behind it.
         rustix::fs::syncfs(File::open(&unfinished)?)?;
+        remove(&place)?;
         fs::rename(&unfinished, &place).with_context(|| format!("cannot put {} in place", place.display()))?;
+        self.write(&self.manifest(name), &manifest.to_string())?;
         Ok(place)
+    }
+
+    /// Why an entry is not there, with what else is to be known of it.
+    fn unfilled(&self, name: &str, state: &State, error: Error) -> Error {
+        let error = if error.downcast_ref::<std::io::Error>().is_some() {
+            error.context(format!("cannot write to the cache {}", self.0.display()))
+        } else {
+            error
+        };
+        match state {
+            State::Damaged(what) if !error.is::<crate::process::Interrupted>() => {
+                error.context(format!("{name} in the cache is damaged ({what}) and cannot be made again"))
+            }
+            _ => error,
+        }
     }
 
     /// Writes a small file so that a reader finds the old or the new contents.
@@ -152,5 +219,71 @@ mod tests {
             }
         });
         assert_eq!(filled.into_inner(), 1);
+    }
+
+    #[test]
+    fn an_entry_that_was_cut_emptied_changed_or_deleted_is_made_again_and_one_that_was_touched_is_not() {
+        let (_folder, cache) = cache();
+        let fills = AtomicUsize::new(0);
+        let obtain = || {
+            cache.entry("kernels/x", |place| {
+                fills.fetch_add(1, Ordering::Relaxed);
+                fs::create_dir(place.join("sub"))?;
+                fs::write(place.join("sub/Image"), b"0123456789")?;
+                Ok(std::os::unix::fs::symlink("sub/Image", place.join("link"))?)
+            })
+        };
+        let image = obtain().unwrap().join("sub/Image");
+        let damages: [fn(&Path); 4] = [
+            |image| fs::write(image, b"01234").unwrap(),
+            |image| fs::write(image, b"").unwrap(),
+            |image| fs::write(image, b"012345678X").unwrap(),
+            |image| fs::remove_file(image).unwrap(),
+        ];
+        for (n, damage) in damages.into_iter().enumerate() {
+            damage(&image);
+            assert!(matches!(cache.state("kernels/x").unwrap(), State::Damaged(what) if what.contains("Image")), "{n}");
+            obtain().unwrap();
+            assert_eq!((fs::read(&image).unwrap(), fills.load(Ordering::Relaxed)), (b"0123456789".to_vec(), n + 2));
+        }
+        File::options().append(true).open(&image).unwrap().set_modified(std::time::UNIX_EPOCH).unwrap();
+        fs::remove_file(image.with_file_name("../link")).unwrap();
+        assert!(matches!(cache.state("kernels/x").unwrap(), State::Damaged(what) if what.contains("link")));
+        obtain().unwrap();
+        File::options().append(true).open(&image).unwrap().set_modified(std::time::UNIX_EPOCH).unwrap();
+        assert_eq!(cache.state("kernels/x").unwrap(), State::Intact, "the contents are the same");
+    }
+
+    #[test]
+    fn a_damaged_entry_that_cannot_be_made_again_stays_and_is_named() {
+        let (_folder, cache) = cache();
+        let place = cache.entry("kernels/x", |place| Ok(fs::write(place.join("Image"), "whole")?)).unwrap();
+        fs::write(place.join("Image"), "").unwrap();
+        let error = format!("{:#}", cache.entry("kernels/x", |_| anyhow::bail!("no network")).unwrap_err());
+        assert_eq!(
+            error,
+            "kernels/x in the cache is damaged (Image has 0 bytes and had 5) and cannot be made again: no network"
+        );
+        assert!(place.join("Image").exists());
+    }
+
+    #[test]
+    fn what_is_no_entrys_name_is_no_entry() {
+        let (_folder, cache) = cache();
+        for name in ["", "kernels/", "kernels/../..", "kernels/\0", "kernels/a b", "/etc"] {
+            assert_eq!(cache.state(name).unwrap(), State::Absent, "{name:?}");
+        }
+    }
+
+    #[test]
+    fn an_entry_without_a_manifest_or_with_garbage_for_one_is_taken_as_it_is() {
+        let (_folder, cache) = cache();
+        cache.entry("kernels/x", |place| Ok(fs::write(place.join("Image"), "whole")?)).unwrap();
+        let manifest = cache.path("manifests/kernels-x");
+        for garbage in ["", "no manifest\n", "\u{fffd}"] {
+            fs::write(&manifest, garbage).unwrap();
+            assert_eq!(cache.state("kernels/x").unwrap(), State::Intact);
+            assert!(fs::read_to_string(&manifest).unwrap().contains("Image"), "it is known from now on");
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! The command line. Options of this program are recognised wherever they stand; every other argument is handed on, in
 //! its order, to `vtick`, which knows what it means.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -45,12 +46,12 @@ Options of test, bench, explore and run:
   --save NAME        (bench) keep the record under this name, for compare and report
   --mode MODE        vhe, nvhe or protected: how the emulated host uses virtualisation [the kernel's choice]
   --host-gic GIC     2, 3 or none: the emulated host's interrupt controller; none can't be virtualised [3]
-  --host-cpus N      CPUs of the emulated host [1]
+  --host-cpus N      CPUs of the emulated host; with a GICv2, 8 at most [1]
   --host-append P    parameters for the command line of the emulated host's kernel (isolcpus=1 nohz_full=1 ...)
   --clock CLOCK      instructions or real: what the emulated host's clock counts. Real is what other emulated arm64
                      machines have: figures are times then, and no run is like another [instructions]
   --cpu MODEL        CPU model of the emulated host [neoverse-n1]
-  --memory MEGABYTES memory of the emulated host [1024]
+  --memory SIZE      memory of the emulated host: megabytes, or 3G [1024]
   --timeout SECONDS  the longest a run may take [600]
   --silence SECONDS  the longest an emulated host may be silent; a guest may be as long as it likes [60]
   --coverage[=FILE]  say which code of the kernel ran, function by function (with -v: and where not); keep it in FILE
@@ -88,7 +89,7 @@ Options of boot, which are the guest's; all others of `vtick boot` are handed on
   --vars FILE        the firmware's variables: flash, which keeps what is written to it
   --disk FILE[,ro]   a virtio disk; what the guest of an emulated host writes there is lost with it
   --trace FILE       write what happens at the boundary there, for ui.perfetto.dev
-  --host-kernel KERNEL, --host-memory MEGABYTES, --host-timeout SECONDS
+  --host-kernel KERNEL, --host-memory SIZE, --host-timeout SECONDS
                      what --kernel, --memory and --timeout are elsewhere: the emulated host's
                      (none of which ends the session of a person at the terminal: Ctrl-A x leaves it)
 Options of all commands:
@@ -194,6 +195,7 @@ impl Options {
     pub(crate) fn parse(command: &str, arguments: impl IntoIterator<Item = String>) -> Result<Self, String> {
         let mut options = Self::default();
         let mut arguments = arguments.into_iter();
+        let mut given = BTreeSet::new();
         while let Some(argument) = arguments.next() {
             let (name, mut attached) = match argument.split_once('=') {
                 Some((name, value)) if name.starts_with("--") => (name, Some(value.to_owned())),
@@ -203,7 +205,14 @@ impl Options {
                 let value = attached.take().or_else(|| arguments.next());
                 value.filter(|value| !value.is_empty()).ok_or_else(|| format!("{name} needs a value"))
             };
-            match own(command, name) {
+            let own = own(command, name);
+            if WITHOUT_HOST.contains(&command) && OF_HOST.contains(&own) {
+                return Err(format!("`cargo xtask {command}` knows no {name}: it runs nothing in a host"));
+            }
+            if SINGLE.contains(&own) && !given.insert(own.to_owned()) {
+                return Err(format!("{name} is given more than once: which is meant?"));
+            }
+            match own {
                 "--coverage" => {
                     options.coverage = true;
                     options.coverage_file = attached.take().map(PathBuf::from);
@@ -234,7 +243,7 @@ impl Options {
                 "--host-append" => options.machine.append = Some(parameters(name, value()?)?),
                 "--clock" => options.machine.clock = choice(name, &value()?, &CLOCKS)?,
                 "--cpu" => options.machine.cpu = value()?,
-                "--memory" => options.machine.memory = number(name, &value()?, 128..=1 << 20)?,
+                "--memory" => options.machine.memory = megabytes(name, &value()?)?,
                 "--timeout" => {
                     options.timeout = Duration::from_secs(number(name, &value()?, 1..=86_400)?.into());
                     options.timeout_given = true;
@@ -262,6 +271,9 @@ impl Options {
             if attached.is_some() {
                 return Err(format!("{name} takes no value"));
             }
+        }
+        if options.machine.gic == Gic::V2 && options.machine.cpus > 8 {
+            return Err(format!("--host-cpus {}: a GICv2 (--host-gic 2) has 8 CPUs at most", options.machine.cpus));
         }
         Ok(options)
     }
@@ -292,6 +304,37 @@ fn own<'a>(command: &str, name: &'a str) -> &'a str {
     }
 }
 
+/// Options that can be given once.
+const SINGLE: [&str; 10] = [
+    "--host",
+    "--output",
+    "--save",
+    "--mode",
+    "--host-gic",
+    "--host-cpus",
+    "--cpu",
+    "--memory",
+    "--timeout",
+    "--silence",
+];
+
+/// Commands that run nothing in a host, and options that say something of one: there they would be taken for nothing.
+const WITHOUT_HOST: [&str; 7] = ["build", "browser", "compare", "guest", "kernels", "lint", "report"];
+const OF_HOST: [&str; 12] = [
+    "--kernel",
+    "--host",
+    "--mode",
+    "--host-gic",
+    "--host-cpus",
+    "--cpu",
+    "--memory",
+    "--timeout",
+    "--silence",
+    "--save",
+    "--with",
+    "--fetch",
+];
+
 const HOSTS: [(&str, Host); 3] = [("auto", Host::Auto), ("native", Host::Native), ("emulated", Host::Emulated)];
 const MODES: [(&str, Mode); 3] = [("vhe", Mode::Vhe), ("nvhe", Mode::Nvhe), ("protected", Mode::Protected)];
 const GICS: [(&str, Gic); 3] = [("2", Gic::V2), ("3", Gic::V3), ("none", Gic::NotVirtual)];
@@ -320,6 +363,18 @@ fn choice<T: Copy>(name: &str, value: &str, choices: &[(&str, T)]) -> Result<T, 
         let words: Vec<_> = choices.iter().map(|(word, _)| *word).collect();
         format!("{name} {value}: one of {} is possible", words.join(", "))
     })
+}
+
+/// Megabytes of memory: a number of them, or of what its letter says.
+fn megabytes(name: &str, value: &str) -> Result<u32, String> {
+    let digits = value.trim_end_matches(['B', 'b']).trim_end_matches('i');
+    let (digits, unit) = match digits.to_ascii_uppercase().strip_suffix(['M', 'G']) {
+        Some(number) => (number.to_owned(), if digits.ends_with(['G', 'g']) { 1024 } else { 1 }),
+        None => (digits.to_owned(), 1),
+    };
+    let size = digits.parse().ok().and_then(|number: u32| number.checked_mul(unit));
+    size.filter(|size| (128..=1 << 20).contains(size))
+        .ok_or_else(|| format!("{name} {value}: a size from 128M to 1024G is needed, such as 2048 (megabytes) or 3G"))
 }
 
 fn number(name: &str, value: &str, range: std::ops::RangeInclusive<u32>) -> Result<u32, String> {
@@ -407,9 +462,26 @@ mod tests {
             ("--kernel", "--kernel needs a value"),
             ("--output=", "--output needs a value"),
             ("--refresh=now", "--refresh takes no value"),
+            ("--mode vhe --mode=nvhe", "--mode is given more than once: which is meant?"),
+            ("--host-gic 2 --host-cpus 16", "--host-cpus 16: a GICv2 (--host-gic 2) has 8 CPUs at most"),
+            ("--memory 3T", "--memory 3T: a size from 128M to 1024G is needed, such as 2048 (megabytes) or 3G"),
         ] {
             assert_eq!(parse(line).unwrap_err(), expected);
         }
+    }
+
+    #[test]
+    fn memory_is_megabytes_or_has_its_unit() {
+        for (value, due) in [("2048", 2048), ("512M", 512), ("3G", 3072), ("1GiB", 1024), ("200mb", 200)] {
+            assert_eq!(parse(&format!("--memory {value}")).unwrap().machine.memory, due, "{value}");
+        }
+    }
+
+    #[test]
+    fn an_option_that_means_nothing_to_a_command_is_not_taken_for_nothing() {
+        let error = Options::parse("lint", ["--mode".to_owned(), "vhe".to_owned()]).unwrap_err();
+        assert_eq!(error, "`cargo xtask lint` knows no --mode: it runs nothing in a host");
+        Options::parse("boot", ["--memory", "512M", "--host-memory", "2G"].map(str::to_owned)).unwrap();
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 
 use crate::apt::Apt;
-use crate::cache::Cache;
+use crate::cache::{Cache, State};
 use crate::deb;
 use crate::progress::Step;
 
@@ -18,11 +18,11 @@ const FILE: &str = "usr/share/qemu-efi-aarch64/QEMU_EFI.fd";
 pub(crate) fn from_debian(cache: &Cache, refresh: bool) -> Result<PathBuf> {
     // Which version it was is remembered, so that a second run does not ask the network.
     let current = "firmware/current";
-    if !refresh && let Ok(entry) = fs::read_to_string(cache.path(current)) {
-        let file = cache.path(&entry).join("QEMU_EFI.fd");
-        if file.exists() {
-            return Ok(file);
-        }
+    if !refresh
+        && let Ok(entry) = fs::read_to_string(cache.path(current))
+        && cache.state(&entry)? == State::Intact
+    {
+        return Ok(cache.path(&entry).join("QEMU_EFI.fd"));
     }
     let apt = Apt::of_this_machine(cache)?;
     if refresh {

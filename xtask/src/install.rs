@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::process::{check_interrupted, run};
+use crate::process::{Interrupted, check_interrupted, run};
 use crate::progress::Step;
 
 /// The first of `programs` that is there. Where none is, root installs Debian's `package`; anyone else is told to.
@@ -28,10 +28,11 @@ pub(crate) fn ensure(programs: &[&str], package: &str) -> Result<PathBuf> {
             .env("LC_ALL", "C");
         run(&mut apt, Some(&step))
     };
-    if install().is_err() {
+    if let Err(first) = install() {
         // Most likely because apt's indexes are absent or old.
         check_interrupted()?;
-        run(Command::new("apt-get").arg("update").env("LC_ALL", "C"), Some(&step))?;
+        run(Command::new("apt-get").arg("update").env("LC_ALL", "C"), Some(&step))
+            .map_err(|error| if error.is::<Interrupted>() { error } else { error.context(format!("{first:#}")) })?;
         install()?;
     }
     look().with_context(|| format!("`{command}` succeeded, but there is still no {program}"))

@@ -11,13 +11,11 @@ use anyhow::Result;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use vtick_frame::{encode_end_of_input, encode_input};
+use vtick_shell::{Escape, Typed};
 
 use crate::process::ATTENTION;
 
-/// Ctrl-A, and behind it the key that leaves. Both are handed on: it is the guest's runner that leaves.
-const PREFIX: u8 = 1;
-const LEAVE: u8 = b'x';
-/// How long it may take for that.
+/// How long the guest's runner may take to leave: the keys for that are handed on to it like all others.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A thread that hands on what is typed, until this is dropped; a little longer if the host does not read.
@@ -56,7 +54,7 @@ impl Drop for Keyboard {
 impl Shared {
     fn hand_on(&self, mut host: ChildStdin) {
         let stdin = std::io::stdin();
-        let mut prefixed = false;
+        let mut escape = Escape::default();
         let mut bytes = [0; 1024];
         while !self.stop.load(Ordering::Relaxed) {
             let mut waiting = [PollFd::new(&stdin, PollFlags::IN)];
@@ -75,7 +73,7 @@ impl Shared {
                 }
                 Ok(length) => {
                     let typed = &bytes[..length];
-                    if leaves(&mut prefixed, typed) {
+                    if escape.filter(&mut typed.to_vec()) == Typed::Quit {
                         let now = self.started.elapsed().as_millis().max(1);
                         self.left.store(u64::try_from(now).unwrap_or(u64::MAX), Ordering::Relaxed);
                     }
@@ -86,32 +84,5 @@ impl Shared {
                 return;
             }
         }
-    }
-}
-
-/// Whether these keys leave, given whether the one before was the prefix. The prefix twice is one for the guest.
-fn leaves(prefixed: &mut bool, typed: &[u8]) -> bool {
-    typed.iter().any(|&key| {
-        let was = std::mem::take(prefixed);
-        *prefixed = !was && key == PREFIX;
-        was && key == LEAVE
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ctrl_a_x_leaves_and_nothing_that_looks_like_it() {
-        let leaves_in = |reads: &[&[u8]]| {
-            let mut prefixed = false;
-            reads.iter().any(|typed| leaves(&mut prefixed, typed))
-        };
-        assert!(leaves_in(&[b"ls\x01x"]));
-        assert!(leaves_in(&[b"\x01", b"x"]), "in two reads");
-        assert!(!leaves_in(&[b"\x01ax"]));
-        assert!(!leaves_in(&[b"\x01\x01x"]), "an escaped prefix");
-        assert!(!leaves_in(&[b"x\x01"]));
     }
 }

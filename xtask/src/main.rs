@@ -16,6 +16,7 @@ mod emulated;
 mod fdt;
 mod firmware;
 mod gdb;
+mod guard;
 mod initramfs;
 mod install;
 mod kernel;
@@ -28,6 +29,7 @@ mod process;
 mod progress;
 mod qemu;
 mod qmp;
+mod say;
 mod scan;
 mod target;
 mod terminal;
@@ -42,10 +44,14 @@ use anyhow::{Result, bail};
 use crate::cache::Cache;
 use crate::cli::{Options, USAGE};
 use crate::process::Interrupted;
+use crate::say::say;
 use crate::toolchain::Toolchain;
 
 /// Browsers that render a report for the tests; Debian's package has the first one's name.
 const BROWSERS: [&str; 3] = ["chromium", "google-chrome", "chromium-browser"];
+
+/// The commands, for one that is misspelt.
+const WORDS: [&str; 10] = ["test", "bench", "compare", "report", "boot", "run", "build", "guest", "kernels", "lint"];
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
@@ -53,8 +59,11 @@ fn main() -> ExitCode {
     let status =
         Options::parse(&command, arguments).map_err(anyhow::Error::msg).and_then(|options| run(&command, &options));
     let status = status.unwrap_or_else(|error| {
-        if error.is::<Interrupted>() {
-            return 130;
+        if let Some(interrupted) = error.downcast_ref::<Interrupted>() {
+            return interrupted.status();
+        }
+        if say::reader_has_gone(&error) {
+            return say::READER_HAS_GONE;
         }
         eprintln!("error: {error:#}");
         vtick::CANNOT_RUN
@@ -67,7 +76,7 @@ fn run(command: &str, options: &Options) -> Result<i32> {
         progress::be_verbose();
     }
     if options.help {
-        print!("{USAGE}");
+        say(USAGE)?;
         return if vtick::COMMANDS.contains(&command) { vtick::help(command) } else { Ok(0) };
     }
     if ["build", "browser", "kconfig", "kernels", "lint"].contains(&command)
@@ -97,7 +106,7 @@ fn run(command: &str, options: &Options) -> Result<i32> {
             None => bail!("`cargo xtask guest` needs a tool: objdump, size or nm"),
         },
         "browser" => {
-            println!("{}", install::ensure(&BROWSERS, BROWSERS[0])?.display());
+            say(format!("{}\n", install::ensure(&BROWSERS, BROWSERS[0])?.display()))?;
             Ok(0)
         }
         "kconfig" => {
@@ -107,9 +116,14 @@ fn run(command: &str, options: &Options) -> Result<i32> {
         "kernels" => kernel::list(&cache, options.refresh).map(|()| 0),
         "lint" => lint::lint(&toolchain()?),
         "" | "help" | "-h" | "--help" => {
-            print!("{USAGE}");
+            say(USAGE)?;
             Ok(0)
         }
-        other => bail!("there is no command {other}; `cargo xtask --help` lists them"),
+        other => {
+            let near =
+                WORDS.iter().map(|word| (strsim::jaro_winkler(other, word), word)).max_by(|a, b| a.0.total_cmp(&b.0));
+            let near = near.filter(|(alike, _)| *alike > 0.75).map(|(_, word)| format!("; {word} is near"));
+            bail!("there is no command {other}{}; `cargo xtask --help` lists them", near.unwrap_or_default())
+        }
     }
 }

@@ -5,8 +5,8 @@ use std::fmt;
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::sync::{Arc, OnceLock, atomic::AtomicBool, atomic::Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -14,6 +14,7 @@ use rustix::process::{Pid, Signal, kill_process_group, set_parent_process_death_
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
+use crate::guard::Guarded;
 use crate::progress::{self, Step};
 
 /// How many of a failed command's last lines are quoted.
@@ -21,9 +22,20 @@ const QUOTED_LINES: usize = 20;
 /// How often a wait looks whether somebody has pressed Ctrl-C.
 pub(crate) const ATTENTION: Duration = Duration::from_millis(50);
 
-/// The error of a run that was stopped from outside.
-#[derive(Debug)]
-pub(crate) struct Interrupted;
+/// The error of a run that was stopped from outside, by this signal.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Interrupted(i32);
+
+impl Interrupted {
+    /// By a person.
+    #[cfg(test)]
+    pub(crate) const BY_CTRL_C: Self = Self(SIGINT);
+
+    /// The status that a shell gives a program which a signal ended.
+    pub(crate) fn status(self) -> i32 {
+        128 + self.0
+    }
+}
 
 impl fmt::Display for Interrupted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -33,19 +45,19 @@ impl fmt::Display for Interrupted {
 
 impl std::error::Error for Interrupted {}
 
-static INTERRUPTED: OnceLock<Arc<AtomicBool>> = OnceLock::new();
+/// The first signal that wanted this to end; 0: none has.
+static SIGNAL: AtomicI32 = AtomicI32::new(0);
 
 /// Turns the signals that end a program into an error that every wait in this file returns. A second one ends it at
 /// once; its children go with it all the same.
 pub(crate) fn catch_signals() -> Result<()> {
-    let flag = Arc::clone(INTERRUPTED.get_or_init(Arc::default));
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
     // In a thread and not in a handler, where a terminal could not be given its settings back.
     std::thread::Builder::new().spawn(move || {
-        for _ in signals.forever() {
-            if flag.swap(true, Ordering::Relaxed) {
+        for signal in signals.forever() {
+            if SIGNAL.swap(signal, Ordering::Relaxed) != 0 {
                 crate::terminal::restore();
-                std::process::exit(130);
+                std::process::exit(Interrupted(signal).status());
             }
         }
     })?;
@@ -54,8 +66,10 @@ pub(crate) fn catch_signals() -> Result<()> {
 
 /// An error if somebody wants this to end.
 pub(crate) fn check_interrupted() -> Result<()> {
-    let interrupted = INTERRUPTED.get().is_some_and(|flag| flag.load(Ordering::Relaxed));
-    if interrupted { Err(Interrupted.into()) } else { Ok(()) }
+    match SIGNAL.load(Ordering::Relaxed) {
+        0 => Ok(()),
+        signal => Err(Interrupted(signal).into()),
+    }
 }
 
 /// A command as one would type it.
@@ -80,9 +94,10 @@ pub(crate) fn show(command: &Command) {
     }
 }
 
-/// A running command that is killed, with all it started, and reaped when dropped.
+/// A running command that is killed, with all it started, and reaped when dropped; or by the guard, if this process is
+/// killed before.
 #[derive(Debug)]
-pub(crate) struct Running(pub(crate) Child);
+pub(crate) struct Running(pub(crate) Child, #[expect(dead_code, reason = "dropping it is what it is for")] Guarded);
 
 /// Starts `command` in a process group of its own, so that a Ctrl-C reaches only this process, which then decides.
 #[expect(unsafe_code, reason = "what runs between fork and exec can't be expressed safely")]
@@ -94,7 +109,10 @@ pub(crate) fn spawn(command: &mut Command) -> Result<Running> {
         command.pre_exec(|| Ok(set_parent_process_death_signal(Some(Signal::KILL))?));
     }
     match command.spawn() {
-        Ok(child) => Ok(Running(child)),
+        Ok(child) => {
+            let guarded = Guarded::new(child.id());
+            Ok(Running(child, guarded))
+        }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             bail!("{} is not installed", command.get_program().display())
         }
@@ -268,5 +286,10 @@ mod tests {
             assert!(Instant::now() < deadline, "{} is still there", grandchild.display());
             std::thread::sleep(ATTENTION);
         }
+    }
+
+    #[test]
+    fn a_signal_has_the_status_that_shells_give_it() {
+        assert_eq!([SIGHUP, SIGINT, SIGTERM].map(|signal| Interrupted(signal).status()), [129, 130, 143]);
     }
 }

@@ -1,7 +1,7 @@
 //! What a person sees while something takes long. All of it goes to standard error; a pipe gets no animation.
 
 use std::io::IsTerminal;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -23,8 +23,10 @@ pub(crate) fn watched() -> bool {
     std::io::stderr().is_terminal() && !verbose()
 }
 
-/// After so long a step is worth a line where there is no terminal: silence would look like a hang.
+/// After so long a step is worth a line where there is no terminal, and again each time so much more has passed: silence
+/// would look like a hang.
 const LONG: Duration = Duration::from_secs(5);
+const AGAIN: Duration = Duration::from_secs(60);
 
 /// Something under way: a spinner with a text on a terminal. Gone when dropped.
 pub(crate) struct Step {
@@ -32,8 +34,8 @@ pub(crate) struct Step {
     what: String,
     started: Instant,
     worth_a_line: bool,
-    /// It has said its line.
-    told: AtomicBool,
+    /// Lines that it has said.
+    told: AtomicU64,
 }
 
 impl Step {
@@ -50,12 +52,12 @@ impl Step {
         bar.set_style(style);
         bar.set_message(what.clone());
         bar.enable_steady_tick(Duration::from_millis(120));
-        Self { bar, what, started: Instant::now(), worth_a_line: false, told: AtomicBool::new(false) }
+        Self { bar, what, started: Instant::now(), worth_a_line: false, told: AtomicU64::new(0) }
     }
 
     /// A step that nobody is to see.
     pub(crate) fn hidden() -> Self {
-        let (bar, told) = (ProgressBar::hidden(), AtomicBool::new(true));
+        let (bar, told) = (ProgressBar::hidden(), AtomicU64::new(u64::MAX / 2));
         Self { bar, what: String::new(), started: Instant::now(), worth_a_line: false, told }
     }
 
@@ -70,14 +72,17 @@ impl Step {
     }
 
     fn tell(&self) {
-        if !self.told.swap(true, Ordering::Relaxed) {
-            eprintln!("{} ...", self.what);
+        match self.told.fetch_add(1, Ordering::Relaxed) {
+            0 => eprintln!("{} ...", self.what),
+            minutes => eprintln!("{} ({minutes} min) ...", self.what),
         }
     }
 
-    /// It goes on. Where there is no terminal, that is said once.
+    /// It goes on. Where there is no terminal, that is said now and then.
     pub(crate) fn alive(&self) {
-        if self.bar.is_hidden() && !verbose() && self.started.elapsed() > LONG {
+        let told = self.told.load(Ordering::Relaxed);
+        let due = if told == 0 { LONG } else { AGAIN * u32::try_from(told).unwrap_or(u32::MAX) };
+        if self.bar.is_hidden() && !verbose() && self.started.elapsed() > due {
             self.tell();
         }
     }

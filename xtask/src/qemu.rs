@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use crate::process::run;
 use crate::{fdt, install};
@@ -178,6 +178,30 @@ impl Machine {
     }
 }
 
+/// Whether QEMU knows the machine's CPU: what it says itself of one that it does not know comes late, and is no help.
+pub(crate) fn check_cpu(machine: &Machine) -> Result<()> {
+    let model = machine.cpu.split(',').next().unwrap_or_default();
+    if model == Machine::default().cpu {
+        return Ok(());
+    }
+    let told = run(Command::new(QEMU).args(["-machine", "virt", "-cpu", "help"]), None)?;
+    let known = models(&told);
+    if known.is_empty() || known.contains(&model) {
+        return Ok(());
+    }
+    let of_64_bits = known.into_iter().filter(|name| {
+        ["cortex-a5", "cortex-a7", "neoverse", "max", "a64fx"].iter().any(|start| name.starts_with(start))
+            && *name != "cortex-a7"
+    });
+    let some: Vec<&str> = of_64_bits.collect();
+    bail!("--cpu {model}: QEMU has no such CPU; it has {}, and others", some.join(", "))
+}
+
+/// The models that `-cpu help` lists.
+fn models(told: &str) -> Vec<&str> {
+    told.lines().filter(|line| line.starts_with(' ')).filter_map(|line| line.split_whitespace().next()).collect()
+}
+
 /// Makes sure that QEMU is there, and installs it where that is allowed.
 pub(crate) fn ensure_installed() -> Result<()> {
     install::ensure(&[QEMU], PACKAGE).map(|_| ())
@@ -198,6 +222,12 @@ mod tests {
              -display none -monitor none -serial stdio -no-reboot -qmp unix:/qmp,server=on,wait=off -kernel K -initrd I \
              -append console=ttyAMA0 quiet nokaslr randomize_kstack_offset=off panic=-1"
         );
+    }
+
+    #[test]
+    fn cpu_models_are_read_from_qemus_list() {
+        let told = "Available CPUs:\n  a64fx\n  cortex-a57\n  neoverse-n1\n\nAdditional words\n";
+        assert_eq!(models(told), ["a64fx", "cortex-a57", "neoverse-n1"]);
     }
 
     #[test]

@@ -15,7 +15,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use cargo_binutils::Tool;
 
 use crate::apt::Apt;
-use crate::cache::Cache;
+use crate::cache::{Cache, State};
 use crate::deb;
 use crate::process::{Interrupted, capture, failure_in_full, run};
 use crate::progress::{self, Step};
@@ -52,11 +52,11 @@ impl Toolchain {
         }
         // The version that was made last, so that a second run does not ask the network.
         let current = format!("toolchain/{GUEST}.current");
-        if !refresh && let Ok(entry) = fs::read_to_string(cache.path(&current)) {
-            let folder = cache.path(&entry);
-            if folder.exists() {
-                return Ok(Self::Unpacked(folder));
-            }
+        if !refresh
+            && let Ok(entry) = fs::read_to_string(cache.path(&current))
+            && cache.state(&entry)? == State::Intact
+        {
+            return Ok(Self::Unpacked(cache.path(&entry)));
         }
         let entry = from_debian(cache, refresh).map_err(|error| {
             if error.is::<Interrupted>() {
@@ -215,7 +215,14 @@ impl Packages {
         all.extend(["libc6-dev:arm64".to_owned(), format!("libgcc-{libgcc}-dev:arm64")]);
         let tools = [libllvm, format!("llvm-{llvm}"), format!("lld-{llvm}")];
         // Shared libraries that LLVM needs and this machine lacks. Where that can't be found out they may well be there.
-        let missing = apt.with_missing_dependencies(&tools).unwrap_or_default();
+        let missing = match apt.with_missing_dependencies(&tools) {
+            Err(error) if error.is::<Interrupted>() => return Err(error),
+            Err(error) => {
+                eprintln!("warning: which libraries {} lacks here is not known: {error:#}", tools[1]);
+                Vec::new()
+            }
+            Ok(missing) => missing,
+        };
         let is_new = |package: &String| !tools.iter().any(|tool| package.starts_with(&format!("{tool}=")));
         all.extend(missing.into_iter().filter(is_new));
         all.extend(tools);

@@ -7,6 +7,8 @@
 //! A handler starts with the general registers as they are, interrupts masked, and may unmask: then it is interrupted
 //! like any other code. When it ends, the registers are again what they were when it started.
 
+use zerocopy::{FromBytes, Immutable, IntoBytes};
+
 /// Most operations a program may have.
 pub const MAX_OPS: usize = 2000;
 /// General registers of a program, per vCPU.
@@ -18,7 +20,7 @@ pub const NO_HANDLER: u32 = u32::MAX;
 
 /// What stands at [`crate::layout::PROGRAM_BASE`].
 #[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, Immutable, IntoBytes)]
 pub struct Header {
     /// Number of operations behind this header.
     pub ops: u32,
@@ -36,7 +38,7 @@ pub struct Header {
 
 /// One operation. Which fields mean something depends on `code`.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, Immutable, IntoBytes)]
 pub struct Op {
     /// One of [`code`].
     pub code: u16,
@@ -199,7 +201,7 @@ pub mod daif {
 
 /// What one operation did, in the vCPU's record area.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, Immutable, IntoBytes)]
 pub struct Record {
     /// Index of the operation; for [`kind::IRQ`] and [`kind::FIQ`] the first of the handler.
     pub op: u32,

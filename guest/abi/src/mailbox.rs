@@ -3,6 +3,8 @@
 //!
 //! Offsets are in bytes from [`crate::layout::MAILBOX_BASE`]. RO, WO: as seen by the guest.
 
+use zerocopy::{FromBytes, Immutable, IntoBytes};
+
 /// WO. First thing a vCPU says, with its MMU and caches on: [`HELLO_MAGIC`].
 pub const HELLO: u64 = 0x00;
 /// WO. The virtual counter's offset, CNTPCT_EL0 - CNTVCT_EL0, as this vCPU sees it: with it the host puts its own
@@ -37,7 +39,7 @@ pub const COMMAND_MEASURE: u64 = 2;
 
 /// An exception the guest did not expect (Arm ARM DDI 0487, D1.3: exception entry).
 #[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, Immutable, IntoBytes)]
 pub struct Exception {
     /// Offset of the vector that was taken, from VBAR_EL1.
     pub vector: u64,
@@ -53,7 +55,7 @@ pub struct Exception {
 
 /// A guest panic: where its message is in RAM.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, Immutable, IntoBytes)]
 pub struct Panic {
     /// Physical address of UTF-8 text.
     pub text: u64,

@@ -1,5 +1,7 @@
 //! Latency measurements: what the guest shall do, and a sample per interrupt or operation.
 
+use zerocopy::{FromBytes, Immutable, IntoBytes};
+
 /// What is measured.
 pub mod stimulus {
     /// An interrupt of the virtual timer.
@@ -42,7 +44,7 @@ pub mod chip {
 
 /// What stands at [`crate::layout::MEASURE_BASE`].
 #[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, Immutable, IntoBytes)]
 pub struct Config {
     /// One of [`stimulus`].
     pub stimulus: u32,
@@ -71,7 +73,7 @@ pub struct Config {
 
 /// One interrupt or operation, on the guest's virtual counter.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, Immutable, IntoBytes)]
 pub struct Sample {
     /// When the timer's output was due (CVAL), when the SGI was sent, or when the operation began.
     pub deadline: u64,

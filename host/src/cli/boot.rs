@@ -7,10 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use vtick_shell::{MOST, MOST_OF_KERNEL, check_writable, open_regular, open_writable, read_regular};
 
 use super::Done;
 use crate::kvm::Kvm;
 use crate::machine::{Console, Disk, Ended, Listen, Pmu, Setup, SetupError};
+use crate::say::print;
 use crate::trace::{Tape, chrome};
 
 /// RAM comes in units of this: kernels are placed by it.
@@ -105,6 +107,9 @@ pub(super) fn run(args: &BootArgs) -> anyhow::Result<Done> {
     let setup = setup(args)?;
     setup.plan().map_err(|error| of_option(args, error))?;
     // Before the work, so that a bad path costs nothing.
+    if let Some(path) = &args.trace {
+        check_writable("--trace", path).map_err(anyhow::Error::msg)?;
+    }
     let trace = args.trace.as_ref().map(|path| (path, File::create(path)));
     let trace = match trace {
         Some((path, Err(error))) => bail!("--trace {}: {error}", path.display()),
@@ -149,10 +154,10 @@ fn of_option(args: &BootArgs, error: SetupError) -> anyhow::Error {
 
 fn setup(args: &BootArgs) -> anyhow::Result<Setup> {
     let read = |option: &str, path: &Option<PathBuf>| match path {
-        Some(path) => match std::fs::read(path) {
-            Ok(bytes) => Ok(Some(bytes)),
-            Err(error) => bail!("{option} {}: {error}", path.display()),
-        },
+        Some(path) => {
+            let most = if option == "--kernel" { MOST_OF_KERNEL } else { MOST };
+            read_regular(option, path, most).map(Some).map_err(anyhow::Error::msg)
+        }
         None => Ok(None),
     };
     Ok(Setup {
@@ -181,8 +186,14 @@ fn setup(args: &BootArgs) -> anyhow::Result<Setup> {
 }
 
 fn open(option: &str, path: &Path, read_only: bool) -> anyhow::Result<Arc<File>> {
-    let file = File::options().read(true).write(!read_only).open(path);
-    file.map(Arc::new).map_err(|error| anyhow::anyhow!("{option} {}: {error}", path.display()))
+    let file = if read_only { open_regular(option, path, MOST) } else { open_writable(option, path, MOST) };
+    file.map(Arc::new).map_err(|error| {
+        let hint = match open_regular(option, path, MOST) {
+            Ok(_) if !read_only && option == "--disk" => "; a disk that the guest is not to write has `,ro` behind it",
+            _ => "",
+        };
+        anyhow::anyhow!("{error}{hint}")
+    })
 }
 
 fn disk(argument: &str) -> anyhow::Result<Disk> {

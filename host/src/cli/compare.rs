@@ -2,10 +2,9 @@
 
 use std::path::PathBuf;
 
-use anstream::{print, println};
-
 use super::{Done, read_record};
 use crate::report;
+use crate::say::{print, println};
 
 #[derive(clap::Args)]
 pub(super) struct CompareArgs {

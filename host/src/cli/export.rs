@@ -2,11 +2,10 @@
 
 use std::path::PathBuf;
 
-use anstream::print;
-
 use super::select::{CHECK, select};
 use super::{Done, EXAMPLE_CNTFRQ};
 use crate::contract::{Litmus, checks};
+use crate::say::print;
 
 #[derive(clap::Args)]
 pub(super) struct ExportArgs {

@@ -1,18 +1,20 @@
 //! What a run leaves to its successor, should the host die under it.
 //!
-//! With `--journal`, lines that start with `@` tell on standard output which check is about to run (`@check NAME`) and
-//! what came of it (`@verdict JSON`, with the transcript where the host may well die). Whoever boots the host keeps them,
-//! adds `@died WHY`, and hands them to the next run with `--resume`: it takes over the verdicts, knows which check took the
-//! host down, and goes on with the rest. `@fresh` asks for a fresh host to go on in. `@brief` says that until the next line no more time passes than the host took to
+//! With `--journal`, lines that start with `@` tell on standard output what host this is (`@host JSON`), which check is
+//! about to run (`@check NAME`) and what came of it (`@verdict JSON`, with the transcript where the host may well die).
+//! Whoever boots the host keeps them, adds `@died WHY` or, where the host was lost through nothing of its own, `@lost
+//! WHY`, and hands them to the next run with `--resume`: it takes over the verdicts, knows which check took the host
+//! down, and goes on with the rest. `@fresh` asks for a fresh host to go on in. `@brief` says that until the next line
+//! no more time passes than the host took to
 //! boot: whoever waits longer waits for a dead one.
 
 use std::path::Path;
 
-use anstream::println;
 use serde::{Deserialize, Serialize};
 
 use crate::contract::{self, Case, Judgement, Transcript, Verdict};
 use crate::report::{CheckRecord, Host};
+use crate::say::println;
 
 /// A verdict as it stands in the journal.
 #[derive(Serialize, Deserialize)]
@@ -24,11 +26,21 @@ struct Entry {
     transcript: Option<Transcript>,
 }
 
+/// How often a host may be lost under a check, through nothing of its own, before the check is given up.
+const LOSSES: usize = 2;
+
+/// What earlier runs left.
+#[derive(Default)]
+struct Past {
+    host: Option<Host>,
+    verdicts: Vec<(Entry, Told)>,
+}
+
 /// The journal of this run, and what earlier ones left in it.
 #[derive(Default)]
 pub(super) struct Journal {
     keep: bool,
-    past: Vec<(Entry, Told)>,
+    past: Past,
 }
 
 /// Whether a verdict has been shown already.
@@ -43,7 +55,7 @@ pub(super) enum Told {
 impl Journal {
     /// A journal that is kept or not, after the runs whose lines are in `resume`.
     pub(super) fn open(keep: bool, resume: Option<&Path>) -> anyhow::Result<Journal> {
-        let Some(path) = resume else { return Ok(Journal { keep, past: Vec::new() }) };
+        let Some(path) = resume else { return Ok(Journal { keep, past: Past::default() }) };
         let text = std::fs::read_to_string(path).map_err(|e| anyhow::anyhow!("--resume {}: {e}", path.display()))?;
         let past = parse(&text).map_err(|e| anyhow::anyhow!("--resume {}: {e}", path.display()))?;
         Ok(Journal { keep, past })
@@ -51,13 +63,25 @@ impl Journal {
 
     /// Whether this run goes on where another ended.
     pub(super) fn resumes(&self) -> bool {
-        !self.past.is_empty()
+        self.past.host.is_some()
+    }
+
+    /// The host of the runs before this one.
+    pub(super) fn host(&self) -> Option<&Host> {
+        self.past.host.as_ref()
     }
 
     /// What an earlier run found out about a check.
     pub(super) fn past(&self, case: &Case, host: &Host) -> Option<(CheckRecord, Told)> {
-        let (entry, told) = self.past.iter().find(|(entry, _)| entry.name == case.name())?;
+        let (entry, told) = self.past.verdicts.iter().find(|(entry, _)| entry.name == case.name())?;
         Some((contract::past(case, host, entry.judgement.clone(), entry.transcript.clone()), *told))
+    }
+
+    /// The run begins, on this host.
+    pub(super) fn start(&self, host: &Host) {
+        if self.keep {
+            println!("@host {}", serde_json::to_string(host).expect("strings and numbers"));
+        }
     }
 
     /// A check is about to run that the host may not survive, or one like any other.
@@ -90,30 +114,51 @@ impl Journal {
     }
 }
 
-fn parse(text: &str) -> Result<Vec<(Entry, Told)>, String> {
-    let mut past: Vec<(Entry, Told)> = Vec::new();
-    let mut running = None;
+fn parse(text: &str) -> Result<Past, String> {
+    let mut past = Past::default();
+    let mut running: Option<String> = None;
+    let mut lost: Vec<String> = Vec::new();
     for line in text.lines() {
         match line.split_once(' ') {
+            Some(("@host", json)) => past.host = Some(serde_json::from_str(json).map_err(|e| e.to_string())?),
             Some(("@check", name)) => running = Some(name.to_owned()),
             None if line == "@brief" || line == "@fresh" => {}
             Some(("@verdict", json)) => {
                 running = None;
                 let entry: Entry = serde_json::from_str(json).map_err(|e| e.to_string())?;
-                // A verdict that a later run told in place of the one that died of it.
-                past.retain(|(earlier, _)| earlier.name != entry.name);
-                past.push((entry, Told::Yes));
+                past.tell(entry, Told::Yes);
             }
+            // Between two checks it was the fault of neither: the run goes on with the next.
             Some(("@died", why)) => {
-                let name = running.take().ok_or("a run died, but not of a check")?;
-                let judgement =
-                    Judgement { verdict: Verdict::Violated, reason: format!("it took the host down with it: {why}") };
-                past.push((Entry { name, judgement, transcript: None }, Told::No));
+                if let Some(name) = running.take() {
+                    let reason = format!("it took the host down with it: {why}");
+                    let judgement = Judgement { verdict: Verdict::Violated, reason };
+                    past.tell(Entry { name, judgement, transcript: None }, Told::No);
+                }
+            }
+            // Nobody's fault: the check is run again. Not for ever, because it may be the check's after all.
+            Some(("@lost", why)) => {
+                if let Some(name) = running.take() {
+                    lost.push(name.clone());
+                    if lost.iter().filter(|lost| **lost == name).count() >= LOSSES {
+                        let reason = format!("its host was lost {LOSSES} times: {why}");
+                        let judgement = Judgement { verdict: Verdict::HarnessError, reason };
+                        past.tell(Entry { name, judgement, transcript: None }, Told::No);
+                    }
+                }
             }
             _ => return Err(format!("no line of a journal: {line}")),
         }
     }
     Ok(past)
+}
+
+impl Past {
+    /// The latest word on a check counts: a later run tells what an earlier one could not.
+    fn tell(&mut self, entry: Entry, told: Told) {
+        self.verdicts.retain(|(earlier, _)| earlier.name != entry.name);
+        self.verdicts.push((entry, told));
+    }
 }
 
 #[cfg(test)]
@@ -124,15 +169,37 @@ mod tests {
     fn the_check_under_way_when_the_host_died_is_the_one_to_blame() {
         let text = "@check first\n@brief\n@verdict {\"name\":\"first\",\"verdict\":\"held\",\"reason\":\"seen\"}\n\
                     @check second\n@died it was silent for 60 s\n";
-        let past = parse(text).unwrap();
+        let past = parse(text).unwrap().verdicts;
         let seen: Vec<_> = past.iter().map(|(e, told)| (e.name.as_str(), e.judgement.verdict, *told)).collect();
         assert_eq!(seen, [("first", Verdict::Held, Told::Yes), ("second", Verdict::Violated, Told::No)]);
         assert_eq!(past[1].0.judgement.reason, "it took the host down with it: it was silent for 60 s");
     }
 
     #[test]
-    fn a_death_between_two_checks_is_nobodys_and_says_so() {
-        assert!(parse("@died of nothing\n").is_err());
+    fn a_death_between_two_checks_is_nobodys_and_the_verdicts_before_it_stay() {
+        let text = "@check first\n@verdict {\"name\":\"first\",\"verdict\":\"violated\",\"reason\":\"seen\"}\n\
+                    @died it was silent for 60 s\n@died before its first check\n";
+        let past = parse(text).unwrap().verdicts;
+        assert_eq!(past.len(), 1);
+        assert_eq!(past[0].0.judgement.verdict, Verdict::Violated);
         assert!(parse("something else\n").is_err());
+    }
+
+    #[test]
+    fn a_check_under_which_the_host_was_lost_runs_again_and_is_given_up_the_second_time() {
+        let once = "@check first\n@lost QEMU was killed by signal 9\n";
+        assert!(parse(once).unwrap().verdicts.is_empty());
+        let twice = parse(&once.repeat(2)).unwrap().verdicts;
+        assert_eq!((twice[0].0.judgement.verdict, twice[0].1), (Verdict::HarnessError, Told::No));
+        assert_eq!(twice[0].0.judgement.reason, "its host was lost 2 times: QEMU was killed by signal 9");
+        let elsewhere = parse(&(once.to_owned() + &once.replace("first", "second"))).unwrap();
+        assert!(elsewhere.verdicts.is_empty(), "two checks, once each");
+    }
+
+    #[test]
+    fn the_host_is_known_to_whoever_concludes() {
+        let host = Host { kernel: "6.12".to_owned(), ..Host::default() };
+        let text = format!("@host {}\n", serde_json::to_string(&host).unwrap());
+        assert_eq!(parse(&text).unwrap().host, Some(host));
     }
 }

@@ -3,9 +3,12 @@
 mod bench;
 mod boot;
 mod compare;
+mod conclude;
 mod explore;
 mod export;
 mod journal;
+#[cfg(test)]
+mod mutations;
 mod report;
 mod select;
 mod test;
@@ -87,7 +90,7 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(e) => {
             // Help and version are no errors.
-            let _ = e.print();
+            crate::say::check(e.print());
             let planned = std::env::args().any(|arg| arg == "--plan");
             return match (e.use_stderr(), planned) {
                 (true, _) => CANNOT_RUN.into(),
@@ -105,6 +108,7 @@ pub fn main() -> ExitCode {
         Command::Export(args) => (export::run(&args), false),
         Command::Compare(args) => (compare::run(&args), false),
     };
+    crate::say::flush();
     match done {
         Ok(Done::Ran(true) | Done::Planned) => OK.into(),
         Ok(Done::Said) if plan => NOTHING_TO_RUN.into(),
@@ -120,8 +124,16 @@ pub fn main() -> ExitCode {
 
 /// Reads the measurements of a record.
 fn read_record(path: &Path) -> anyhow::Result<crate::report::Measured> {
-    let json = std::fs::read_to_string(path).map_err(|e| anyhow::anyhow!("{}: {e}", path.display()))?;
-    measured(path, &json)
+    measured(path, &read_text(path)?)
+}
+
+/// More than any record has: raw samples are bounded.
+const MOST_OF_RECORD: u64 = 1 << 30;
+
+/// All of a record's file.
+fn read_text(path: &Path) -> anyhow::Result<String> {
+    let bytes = vtick_shell::read_regular("record", path, MOST_OF_RECORD).map_err(anyhow::Error::msg)?;
+    String::from_utf8(bytes).map_err(|_| anyhow::anyhow!("{}: not a record of vtick: it is no text", path.display()))
 }
 
 /// The measurements of a record that was read from `path`.
@@ -137,6 +149,7 @@ struct Output(Option<(PathBuf, std::fs::File)>);
 impl Output {
     fn open(path: Option<&Path>) -> anyhow::Result<Output> {
         let Some(path) = path else { return Ok(Output(None)) };
+        vtick_shell::check_writable("--output", path).map_err(anyhow::Error::msg)?;
         // Not truncated yet: an earlier record is replaced only by a later one.
         match std::fs::OpenOptions::new().create(true).truncate(false).write(true).open(path) {
             Ok(file) => Ok(Output(Some((path.to_owned(), file)))),

@@ -2,12 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use anstream::print;
-
-use super::{Done, measured};
+use super::{Done, measured, read_text};
 use crate::report::atlas::{self, Atlas};
 use crate::report::verdicts::{self, Absent, Verdicts};
 use crate::report::{Measured, html, latency, rates, terminal};
+use crate::say::print;
 
 #[derive(clap::Args)]
 pub(super) struct ReportArgs {
@@ -59,7 +58,7 @@ enum Format {
 
 pub(super) fn run(args: &ReportArgs) -> anyhow::Result<Done> {
     if let [path] = &args.records[..] {
-        let json = std::fs::read_to_string(path).map_err(|e| anyhow::anyhow!("{}: {e}", path.display()))?;
+        let json = read_text(path)?;
         if Atlas::is_index(&json) {
             return matrix(args, path, &json);
         }
@@ -67,7 +66,7 @@ pub(super) fn run(args: &ReportArgs) -> anyhow::Result<Done> {
     let mut checked = Vec::new();
     let mut timed = Vec::new();
     for path in &args.records {
-        let json = std::fs::read_to_string(path).map_err(|e| anyhow::anyhow!("{}: {e}", path.display()))?;
+        let json = read_text(path)?;
         let of_path = |e| anyhow::anyhow!("{}: {e}", path.display());
         let run = Verdicts::from_json(&json).map_err(of_path)?;
         if run.checks.is_empty() {
@@ -92,7 +91,7 @@ pub(super) fn run(args: &ReportArgs) -> anyhow::Result<Done> {
 /// A matrix of runs, by its index: a table, and a page if one is asked for.
 fn matrix(args: &ReportArgs, path: &Path, json: &str) -> anyhow::Result<Done> {
     let folder = path.parent().unwrap_or(Path::new("."));
-    let read = |file: &str| std::fs::read_to_string(folder.join(file)).map_err(|e| e.to_string());
+    let read = |file: &str| read_text(&folder.join(file)).map_err(|e| e.to_string());
     let atlas = Atlas::from_json(json, read).map_err(|e| anyhow::anyhow!("{}: {e}", path.display()))?;
     print!("{}", atlas::table(&atlas));
     if let Some(path) = &args.html {
@@ -165,6 +164,7 @@ fn absent(text: &str) -> Result<Absent, String> {
 }
 
 fn write(option: &str, path: &Path, text: String) -> anyhow::Result<()> {
+    vtick_shell::check_writable(option, path).map_err(anyhow::Error::msg)?;
     std::fs::write(path, text).map_err(|e| anyhow::anyhow!("{option} {}: {e}", path.display()))?;
     eprintln!("written to {}", path.display());
     Ok(())

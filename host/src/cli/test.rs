@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use anstream::{print, println};
 use owo_colors::OwoColorize;
 
+use super::conclude::conclude;
 use super::journal::{Journal, Told};
 use super::select::{CHECK, FAULT, select};
 use super::{Done, EXAMPLE_CNTFRQ, Output, RunArgs};
@@ -16,6 +16,7 @@ use crate::kvm::Kvm;
 use crate::report::terminal::{self, Timelines};
 use crate::report::verdicts::{self, Verdicts};
 use crate::report::{CheckRecord, Host, Meaning, Overall, Record, Tally};
+use crate::say::{print, println};
 
 #[derive(clap::Args)]
 pub(super) struct TestArgs {
@@ -39,7 +40,7 @@ pub(super) struct TestArgs {
     timeline: Option<String>,
     /// Say what came of it in the kernel's test protocol, KTAP, when all is done.
     #[arg(long)]
-    ktap: bool,
+    pub(super) ktap: bool,
     /// Disturb the programs: threads take the host's CPUs away, signals come, vCPUs move, at instants and for durations drawn
     /// from this seed. No verdict may change but to disturbed. FIRST-LAST: all checks with each of these seeds.
     #[arg(long, value_name = "SEED")]
@@ -47,7 +48,7 @@ pub(super) struct TestArgs {
     /// Fail (exit status 1) also where a check was not exercised or disturbed, where vtick itself failed, and where a check
     /// held although a violation is listed as expected.
     #[arg(long)]
-    strict: bool,
+    pub(super) strict: bool,
     /// Do not let the model of the contract judge every transcript, too, as a second opinion.
     #[arg(long)]
     no_model: bool,
@@ -62,7 +63,10 @@ pub(super) struct TestArgs {
     journal: bool,
     /// Go on where the runs ended whose journal this is.
     #[arg(long, value_name = "FILE", hide = true)]
-    resume: Option<PathBuf>,
+    pub(super) resume: Option<PathBuf>,
+    /// Run nothing more: sum up what the journal holds of a run that ended for this reason.
+    #[arg(long, value_name = "WHY", hide = true, requires = "resume")]
+    conclude: Option<String>,
     /// Run on a kernel that has this fault, played by a layer before KVM: the exit status is 1 if a check finds it.
     /// `list`: list the faults; `all`: see that each is caught by the checks that must catch it.
     #[arg(long, value_name = "FAULT")]
@@ -154,6 +158,9 @@ pub(super) fn run(args: &TestArgs) -> anyhow::Result<Done> {
         return rehearse(&chosen, first..=last, injected.first().copied(), !args.no_model);
     }
     let cases = if programs.is_empty() { chosen.iter().copied().map(Case::Check).collect() } else { programs };
+    if let Some(why) = &args.conclude {
+        return conclude(cases, args, why, output);
+    }
     match injected[..] {
         [] | [_] => run_cases(cases, args, injected.first().copied(), output),
         _ => catch_faults(&injected, &chosen, !args.no_model),
@@ -225,6 +232,7 @@ fn run_cases(
         _ => kvm.capability()?,
     };
     let mut record = Record::new(kvm.describe());
+    journal.start(&record.host);
     record.disturb = args.disturb.map(|seeds| seeds.first);
     let (terms, costs) = terms(&kvm, &record.host, record.disturb, !args.no_model);
     record.costs = costs;
@@ -356,7 +364,7 @@ fn rehearse(
 }
 
 /// A check's verdict as soon as there is one, unless all are wanted in one piece.
-fn show(args: &TestArgs, result: &CheckRecord) {
+pub(super) fn show(args: &TestArgs, result: &CheckRecord) {
     if !args.ktap {
         terminal::check(result, args.timelines());
     }

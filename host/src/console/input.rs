@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::{Escape, Typed};
+use vtick_shell::{Escape, Typed};
 
 /// How long to wait before what a guest had no room for is offered again.
 const AGAIN: Duration = Duration::from_millis(10);

@@ -1,11 +1,9 @@
 //! The guest's console on the terminal, or on whatever standard input and output are.
 
-mod escape;
 mod input;
 mod output;
 mod terminal;
 
-pub use escape::{Escape, Typed};
 pub use input::Input;
 pub use output::Output;
 pub use terminal::Raw;

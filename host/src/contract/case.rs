@@ -16,6 +16,9 @@ pub enum Case {
     File(Box<File>),
 }
 
+/// More bytes than any program has: it has two thousand operations at most.
+const MOST: u64 = 1 << 20;
+
 /// A program of a file.
 pub struct File {
     /// The file's name without its folder and its ending.
@@ -36,7 +39,8 @@ impl File {
     pub fn read(path: &Path) -> Result<File, String> {
         let shown = path.display();
         let name = path.file_stem().and_then(|stem| stem.to_str()).ok_or(format!("{shown}: the file has no name"))?;
-        let text = std::fs::read_to_string(path).map_err(|error| format!("{shown}: {error}"))?;
+        let bytes = vtick_shell::read_regular("--program", path, MOST)?;
+        let text = String::from_utf8(bytes).map_err(|_| format!("{shown}: it is no text"))?;
         let read = |scale| parse(&text, FASTEST, scale).map_err(|error| format!("{shown}: {error}"));
         let litmus = read(1)?;
         // What can be said of the fastest and slowest machine can be said of all.

@@ -17,11 +17,9 @@ pub(super) const HVC: u32 = 0xd400_0002;
 
 /// The instruction at a virtual address of the guest, as its CPU would fetch it. Outside RAM there is none.
 fn instruction(vm: &Vm, stage1: &Stage1, address: u64) -> Option<u32> {
-    // SAFETY: a descriptor is an integer.
-    let descriptor = |at| unsafe { vm.read_record(at) }.ok();
+    let descriptor = |at| vm.read_record(at).ok();
     let at = stage1.translate(address, descriptor)?;
-    // SAFETY: an instruction is an integer.
-    unsafe { vm.read_record(at) }.ok()
+    vm.read_record(at).ok()
 }
 
 /// How the vCPU translates addresses.
@@ -41,18 +39,18 @@ pub(super) fn last_instruction(vm: &Vm, vcpu: &Vcpu) -> Result<Option<u32>, Erro
 
 /// An exception nobody expected; `address` is where the guest left its report.
 pub(super) fn exception(vm: &Vm, address: u64) -> Result<Ending, Error> {
-    // SAFETY: `Exception` is plain integers.
-    let Exception { vector, esr, elr, far, .. } = unsafe { vm.read_record(address) }?;
+    let Exception { vector, esr, elr, far, .. } = vm.read_record(address)?;
     Ok(Ending::Exception { vector, esr, elr: vm.symbolize(elr), far })
 }
 
 /// A panic; `address` is where the guest says where its message is.
 pub(super) fn panic(vm: &Vm, address: u64) -> Result<Ending, Error> {
-    // SAFETY: `Panic` is plain integers.
-    let Panic { text, len } = unsafe { vm.read_record(address) }?;
+    let Panic { text, len } = vm.read_record(address)?;
     let mut message = vec![0; len.min(4096) as usize];
     vm.read(text, &mut message)?;
-    Ok(Ending::Panic { message: String::from_utf8_lossy(&message).into_owned() })
+    // What a guest says goes to terminals: nothing of it moves the cursor.
+    let message = String::from_utf8_lossy(&message).replace(|c: char| c.is_control() && c != '\n', "?");
+    Ok(Ending::Panic { message })
 }
 
 /// The physical timer, where this kernel knows its registers.

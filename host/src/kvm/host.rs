@@ -1,24 +1,30 @@
-//! What machine this is: kernel, KVM's mode, CPU, interrupt controller, clock.
+//! What machine this is: kernel, KVM's mode, CPU, interrupt controller, clock. Read here, understood in
+//! [`identity`](crate::identity).
 
 use std::fs;
 use std::io::Read;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use super::{affinity, clock};
+use super::vgic::{self, Vgic};
+use super::{affinity, clock, vm};
+use crate::identity;
 use crate::latency::{power, settings};
 use crate::report::{Host, Unit};
 
 /// Describes the host, as far as it can be found out without changing anything.
 pub(super) fn describe() -> Host {
     let deterministic = clock::counts_instructions();
-    let log = kernel_log();
+    let interrupts = fs::read_to_string("/proc/interrupts").unwrap_or_default();
+    let mode = identity::mode(&interrupts, &read("/proc/cmdline"));
+    let told = if mode.is_none() { identity::mode_by_log(&kernel_log()) } else { None };
     Host {
         kernel: read("/proc/sys/kernel/osrelease"),
         build: read("/proc/sys/kernel/version"),
-        kvm_mode: kvm_mode(&log).to_owned(),
-        gic: gic(&fs::read_to_string("/proc/interrupts").unwrap_or_default(), &log),
-        cpu: cpu_name(&read("/sys/devices/system/cpu/cpu0/regs/identification/midr_el1")),
+        kvm_mode: mode.or(told).unwrap_or("unknown").to_owned(),
+        mode_by_log: told.is_some(),
+        gic: identity::gic(&interrupts, has_vgic()),
+        cpu: identity::cpu(&read("/sys/devices/system/cpu/cpu0/regs/identification/midr_el1"), &read("/proc/cpuinfo")),
         cpus: std::thread::available_parallelism().map_or(1, usize::from),
         cntfrq: clock::cntfrq(),
         unit: if deterministic { Unit::Instructions } else { Unit::Nanoseconds },
@@ -84,60 +90,13 @@ fn kernel_log() -> String {
     }
 }
 
-/// What KVM says of its mode when it starts (arch/arm64/kvm/arm.c, kvm_arm_init).
-fn kvm_mode(log: &str) -> &'static str {
-    let said = |text: &str| log.lines().any(|line| line.contains("kvm [") && line.contains(text));
-    if said("Protected") || said("protected nVHE mode") {
-        "protected"
-    } else if said("VHE mode initialized") && !said("nVHE mode initialized") {
-        "VHE"
-    } else if said("nVHE mode initialized") || said("Hyp mode initialized") || said("Hyp nVHE mode initialized") {
-        "nVHE"
-    } else {
-        "unknown"
-    }
-}
-
-/// The host's interrupt controller, and whether KVM can give a guest one.
-fn gic(interrupts: &str, log: &str) -> String {
-    let chip = if interrupts.contains("GICv3") {
-        "GICv3"
-    } else if interrupts.contains("GIC-0") || interrupts.contains("GICv2") {
-        "GICv2"
-    } else {
-        "unknown"
-    };
-    let vgic = log.lines().any(|line| line.contains("kvm [") && (line.contains("vgic") || line.contains("GICv3:")));
-    if vgic || log.is_empty() { chip.to_owned() } else { format!("{chip}, no vGIC") }
-}
-
-/// The CPU by its MIDR_EL1 (Arm's main ID register: implementer in bits 31:24, part number in 15:4).
-fn cpu_name(midr: &str) -> String {
-    const ARM: [(u64, &str); 16] = [
-        (0xd03, "Cortex-A53"),
-        (0xd04, "Cortex-A35"),
-        (0xd05, "Cortex-A55"),
-        (0xd07, "Cortex-A57"),
-        (0xd08, "Cortex-A72"),
-        (0xd09, "Cortex-A73"),
-        (0xd0a, "Cortex-A75"),
-        (0xd0b, "Cortex-A76"),
-        (0xd0c, "Neoverse N1"),
-        (0xd40, "Neoverse V1"),
-        (0xd41, "Cortex-A78"),
-        (0xd44, "Cortex-X1"),
-        (0xd49, "Neoverse N2"),
-        (0xd4f, "Neoverse V2"),
-        (0xd84, "Neoverse V3"),
-        (0xd8e, "Neoverse N3"),
-    ];
-    let Some(value) = midr.strip_prefix("0x").and_then(|hex| u64::from_str_radix(hex, 16).ok()) else {
-        return "unknown".to_owned();
-    };
-    let (implementer, part) = (value >> 24 & 0xff, value >> 4 & 0xfff);
-    let name = ARM.into_iter().find(|&(number, _)| implementer == 0x41 && number == part);
-    match name {
-        Some((_, name)) => name.to_owned(),
-        None => format!("MIDR_EL1 {midr}"),
+/// Whether KVM can give a VM an in-kernel GIC of any kind; `None`: it does not say.
+fn has_vgic() -> Option<bool> {
+    let vm = vm::bare().ok()?;
+    let can = |vgic| vgic::is_possible(&vm, vgic);
+    match (can(Vgic::V3), can(Vgic::V2)) {
+        (Some(true), _) | (_, Some(true)) => Some(true),
+        (Some(false), Some(false)) => Some(false),
+        _ => None,
     }
 }

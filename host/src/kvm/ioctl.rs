@@ -1,4 +1,4 @@
-//! The two system calls of the hot path, without the C library: its `ioctl` is variadic and keeps errno, which costs
+//! The two system calls of the hot path, and what `kvm-ioctls` does not do well, without the C library: its `ioctl` is variadic and keeps errno, which costs
 //! more instructions than all that the runner does between two calls.
 
 use std::arch::asm;
@@ -11,6 +11,9 @@ pub(super) const KVM_IRQ_LINE: u64 = 0x4008_ae61;
 
 /// KVM_SET_USER_MEMORY_REGION: `_IOW(KVMIO, 0x46, struct kvm_userspace_memory_region)`, which is 32 bytes.
 pub(super) const KVM_SET_USER_MEMORY_REGION: u64 = 0x4020_ae46;
+
+/// KVM_CREATE_DEVICE: `_IOWR(KVMIO, 0xe0, struct kvm_create_device)`, which is 12 bytes.
+pub(super) const KVM_CREATE_DEVICE: u64 = 0xc00c_aee0;
 
 /// ioctl(2). Returns what the kernel does: a negative errno on failure.
 ///

@@ -1,6 +1,5 @@
 //! Getting a vCPU's thread out of KVM_RUN from another thread.
 
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use kvm_ioctls::{KvmRunWrapper, VcpuFd};
@@ -9,12 +8,13 @@ use vmm_sys_util::signal::{SIGRTMIN, register_signal_handler};
 use super::affinity::pin_thread;
 use super::conditions::{place_of, run_delay_of};
 use super::{Context, Error};
+use crate::presence::{Here, Presence};
 
 /// The handle by which other threads reach a vCPU's thread.
 pub(super) struct Kick {
     run: KvmRunWrapper,
-    /// For signals, and by the kernel's id.
-    thread: OnceLock<(libc::pthread_t, libc::pid_t)>,
+    /// By the kernel's id.
+    thread: Presence<libc::pid_t>,
     stop: AtomicBool,
 }
 
@@ -26,29 +26,30 @@ impl Kick {
         // The handler does nothing: it is there so that the signal ends system calls and not the process.
         register_signal_handler(SIGRTMIN(), wake).call("sigaction")?;
         let run = KvmRunWrapper::mmap_from_fd(fd, run_size).call("mmap of kvm_run")?;
-        Ok(Kick { run, thread: OnceLock::new(), stop: AtomicBool::new(false) })
+        Ok(Kick { run, thread: Presence::default(), stop: AtomicBool::new(false) })
     }
 
-    /// Called by the vCPU's thread itself, first.
-    pub(super) fn here_i_am(&self) {
-        // SAFETY: both always succeed.
-        self.thread.get_or_init(|| unsafe { (libc::pthread_self(), libc::gettid()) });
+    /// Called by the vCPU's thread itself, first. It can be reached as long as it keeps what is returned.
+    #[must_use = "the thread cannot be reached any more once this is dropped"]
+    pub(super) fn here_i_am(&self) -> Here<'_, libc::pid_t> {
+        // SAFETY: always succeeds.
+        self.thread.enter(unsafe { libc::gettid() })
     }
 
-    /// How long the thread has been ready to run and did not, in nanoseconds; 0: it has not begun, or the kernel does not
-    /// say.
+    /// How long the thread has been ready to run and did not, in nanoseconds; 0: it has not begun or has ended, or the kernel
+    /// does not say.
     pub(super) fn run_delay(&self) -> u64 {
-        self.thread.get().and_then(|&(_, id)| run_delay_of(id)).unwrap_or(0)
+        self.thread.reach(|&id| run_delay_of(id)).flatten().unwrap_or(0)
     }
 
     /// Moves the thread to this CPU. Whether that could be done.
     pub(super) fn move_to(&self, cpu: usize) -> bool {
-        self.thread.get().is_some_and(|&(_, id)| pin_thread(id, cpu).is_ok())
+        self.thread.reach(|&id| pin_thread(id, cpu).is_ok()).unwrap_or(false)
     }
 
     /// Where the thread is, as far as the host's kernel tells.
     pub(super) fn place(&self) -> String {
-        self.thread.get().map_or_else(|| "its thread has not begun".to_owned(), |&(_, id)| place_of(id))
+        self.thread.reach(|&id| place_of(id)).unwrap_or_else(|| "its thread has not begun, or has ended".to_owned())
     }
 
     /// Whether the thread was told to stop. Asked after each KVM_RUN that ended in EINTR.
@@ -56,13 +57,11 @@ impl Kick {
         self.stop.load(Ordering::Acquire)
     }
 
-    /// A signal, and nothing else: ends the KVM_RUN under way. By the kernel's ids: a thread that has ended gets none, and
-    /// another one of this process that has its id by now takes no harm.
+    /// A signal, and nothing else: ends the KVM_RUN under way. A thread that has ended gets none.
     pub(super) fn signal(&self) {
-        if let Some(&(_, id)) = self.thread.get() {
-            // SAFETY: numbers only; the handler of this signal does nothing.
-            unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), id, SIGRTMIN()) };
-        }
+        // SAFETY: takes numbers and sends a signal that has a handler. By the kernel's id and not by pthread_kill, which
+        // would follow the handle of a thread that nobody joins; the id is this thread's, because it is there.
+        self.thread.reach(|&id| unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), id, SIGRTMIN()) });
     }
 
     /// Takes back that the thread was told to stop, which it did.

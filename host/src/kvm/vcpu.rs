@@ -83,7 +83,7 @@ impl Vcpu {
         let run = self.fd.get_kvm_run();
         // SAFETY: the union holds the synced registers and nothing else on arm64; any bits are a valid u64. Volatile,
         // because the kernel writes this page behind the compiler's back.
-        Levels(unsafe { (&raw const run.s.regs.device_irq_level).read_volatile() } as u32)
+        Levels(unsafe { (&raw const run.s.regs.device_irq_level).read_volatile() })
     }
 
     /// The answer to an MMIO read that KVM_RUN returned with, taken in by the next KVM_RUN.

@@ -13,6 +13,7 @@ use kvm_bindings::{
 use kvm_ioctls::{Kvm, VcpuFd, VmFd};
 use vm_memory::{Bytes, GuestAddress, GuestMemoryBackend, GuestMemoryMmap, GuestMemoryRegion};
 use vtick_abi::layout::{RAM_BASE, RAM_SIZE};
+use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use super::ioctl::{KVM_IRQ_LINE, ioctl};
 use super::kick::Kick;
@@ -65,6 +66,11 @@ pub(super) fn open() -> Result<Kvm, Error> {
             _ => Error::Call { call: "opening /dev/kvm", source },
         }
     })
+}
+
+/// A VM with nothing in it.
+pub(super) fn bare() -> Result<VmFd, Error> {
+    open()?.create_vm().call("KVM_CREATE_VM")
 }
 
 /// What KVM_CHECK_EXTENSION(KVM_CAP_ARM_USER_IRQ) says of a VM.
@@ -227,15 +233,15 @@ impl Vm {
         Ok(())
     }
 
+    /// Writes plain data into guest memory.
+    pub(super) fn write_records<T: IntoBytes + Immutable>(&self, address: u64, records: &[T]) -> Result<(), Error> {
+        self.write(address, records.as_bytes())
+    }
+
     /// Reads a record from guest memory.
-    ///
-    /// # Safety
-    /// `T` is plain integers: any bytes are a valid value.
-    pub(super) unsafe fn read_record<T: Default>(&self, address: u64) -> Result<T, Error> {
-        let mut record = T::default();
-        // SAFETY: the bytes of `record`, which lives on; any bytes are valid for it, says the caller.
-        let bytes = unsafe { std::slice::from_raw_parts_mut((&raw mut record).cast::<u8>(), size_of::<T>()) };
-        self.read(address, bytes)?;
+    pub(super) fn read_record<T: FromBytes + IntoBytes>(&self, address: u64) -> Result<T, Error> {
+        let mut record = T::new_zeroed();
+        self.read(address, record.as_mut_bytes())?;
         Ok(record)
     }
 
@@ -264,12 +270,4 @@ impl Vm {
 #[cold]
 fn line_failed(error: i64) -> Error {
     Error::Call { call: "KVM_IRQ_LINE", source: std::io::Error::from_raw_os_error(-error as i32) }
-}
-
-/// Plain data as bytes.
-///
-/// The records of `vtick-abi` alone: they are `repr(C)` integers without padding.
-pub(super) fn bytes_of<T: Copy>(values: &[T]) -> &[u8] {
-    // SAFETY: without padding all bytes are initialised; the slice borrows `values`.
-    unsafe { std::slice::from_raw_parts(values.as_ptr().cast(), size_of_val(values)) }
 }

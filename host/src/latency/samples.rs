@@ -15,6 +15,9 @@ use super::hops::Hop;
 /// they are spread over all of it.
 pub const MOST_SAMPLES: usize = 1 << 14;
 
+/// No hop takes so many ticks: those of a record have to stay below, so that their sums fit.
+const LONGEST: u64 = 1 << 50;
+
 /// One interrupt or operation, in ticks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Raw {
@@ -135,6 +138,9 @@ impl TryFrom<Encoded> for Samples {
             let column = decode(column)?;
             if column.len() != kept.len() {
                 return Err("raw samples whose columns differ in length");
+            }
+            if column.iter().any(|&ticks| ticks > LONGEST) {
+                return Err("raw samples that took longer than anything can");
             }
             kept.iter_mut().zip(column).for_each(|(raw, ticks)| raw.hops[*hop as usize] = ticks);
         }

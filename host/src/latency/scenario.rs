@@ -146,7 +146,7 @@ pub struct Span(pub u64);
 impl Span {
     /// In ticks of a counter that runs at `cntfrq` Hz.
     pub fn ticks(self, cntfrq: u64) -> u64 {
-        (u128::from(self.0) * u128::from(cntfrq) / 1_000_000) as u64
+        u64::try_from(u128::from(self.0) * u128::from(cntfrq) / 1_000_000).unwrap_or(u64::MAX)
     }
 }
 

@@ -1,12 +1,12 @@
 //! Measurements as text for a person.
 
-use anstream::println;
 use owo_colors::OwoColorize;
 
 use super::compare::named_figures;
 use super::record::{Host, Measured};
 use crate::figures::{percent, signed, sparkline, thousands};
 use crate::latency::{Fitness, Irqchip, Ledger, Outcome, Summary};
+use crate::say::println;
 
 /// Width of the names in front of the figures.
 const NAMES: usize = 24;

@@ -2,6 +2,7 @@
 
 pub mod atlas;
 mod compare;
+mod damage;
 pub mod html;
 pub mod latency;
 mod meaning;

@@ -1,11 +1,11 @@
 //! Periodic timers: which rates are served, and where the path saturates.
 
-use anstream::println;
 use owo_colors::OwoColorize;
 
 use super::record::Host;
 use crate::figures::thousands;
 use crate::latency::{Counts, Irqchip, Outcome};
+use crate::say::println;
 
 /// Where a path saturates, in ticks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,6 +3,7 @@
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::damage;
 use super::meaning::Meaning;
 use crate::contract::{Cause, Clause, Costs, Judgement, SecondOpinion, Transcript};
 use crate::latency::Outcome;
@@ -33,6 +34,9 @@ pub struct Record {
     /// The measurements that were made, in order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub latency: Vec<Outcome>,
+    /// Why the run did not come to its end, if it did not: checks that it did not come to are not exercised.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub incomplete: Option<String>,
 }
 
 impl Record {
@@ -46,6 +50,7 @@ impl Record {
             disturb: None,
             checks: Vec::new(),
             latency: Vec::new(),
+            incomplete: None,
         }
     }
 
@@ -70,7 +75,10 @@ pub struct Measured {
 impl Measured {
     /// Reads a record's measurements. The error says what is wrong with it.
     pub fn from_json(json: &str) -> Result<Measured, String> {
-        parse(json)
+        let measured: Measured = parse(json)?;
+        let sound = measured.latency.iter().try_for_each(damage::of_measurement);
+        sound.map_err(|what| format!("a damaged record: {what}"))?;
+        Ok(measured)
     }
 }
 
@@ -81,9 +89,12 @@ pub(super) fn parse<T: DeserializeOwned>(json: &str) -> Result<T, String> {
         format: String,
         version: u32,
     }
-    let head: Head = serde_json::from_str(json).map_err(|e| format!("not a record of vtick: {e}"))?;
+    // On one line, whatever of the file the parser quotes.
+    let printable = |text: String| text.replace(char::is_control, "?");
+    let not_one = |e: serde_json::Error| printable(format!("not a record of vtick: {e}"));
+    let head: Head = serde_json::from_str(json).map_err(not_one)?;
     if head.format != FORMAT {
-        return Err(format!("not a record of vtick, but of {}", head.format));
+        return Err(printable(format!("not a record of vtick, but of {}", head.format)));
     }
     if head.version != VERSION {
         return Err(format!(
@@ -91,7 +102,12 @@ pub(super) fn parse<T: DeserializeOwned>(json: &str) -> Result<T, String> {
             head.version
         ));
     }
-    serde_json::from_str(json).map_err(|e| e.to_string())
+    let damaged = |what: String| printable(format!("a damaged record: {what}"));
+    let whole = serde_json::from_str(json).map_err(|e| damaged(e.to_string()))?;
+    damage::of_texts(&whole).map_err(damaged)?;
+    let host: Host = serde_json::from_value(whole["host"].clone()).map_err(|e| damaged(e.to_string()))?;
+    damage::of_host(&host).and_then(|()| damage::of_numbers(&whole["latency"])).map_err(damaged)?;
+    serde_json::from_str(json).map_err(|e| damaged(e.to_string()))
 }
 
 /// What a tick of the counter is.
@@ -124,6 +140,9 @@ pub struct Host {
     pub build: String,
     /// "VHE", "nVHE", "protected" or "unknown".
     pub kvm_mode: String,
+    /// Whether only the kernel's log says so.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub mode_by_log: bool,
     /// The host's interrupt controller.
     pub gic: String,
     /// CPU model.
@@ -150,12 +169,19 @@ pub struct Host {
     pub deterministic: bool,
 }
 
+/// No time is longer, in nanoseconds: 36 years.
+const LONGEST: u64 = 1 << 60;
+
 impl Host {
     /// Ticks in the unit of this host.
     pub fn in_unit(&self, ticks: u64) -> u64 {
         match self.unit {
             Unit::Instructions => ticks,
-            Unit::Nanoseconds => (u128::from(ticks) * 1_000_000_000 / u128::from(self.cntfrq)) as u64,
+            Unit::Nanoseconds => {
+                // Bounded for sums' sake: a slow counter's ticks are long.
+                let nanoseconds = u128::from(ticks) * 1_000_000_000 / u128::from(self.cntfrq.max(1));
+                u64::try_from(nanoseconds).map_or(LONGEST, |nanoseconds| nanoseconds.min(LONGEST))
+            }
         }
     }
 }
@@ -215,12 +241,35 @@ mod tests {
         let host = |unit| Host { cntfrq: 25_000_000, unit, ..Host::default() };
         assert_eq!(host(Unit::Instructions).in_unit(7277), 7277);
         assert_eq!(host(Unit::Nanoseconds).in_unit(7277), 291_080);
+        assert_eq!(Host { cntfrq: 0, unit: Unit::Nanoseconds, ..Host::default() }.in_unit(u64::MAX), LONGEST);
+    }
+
+    #[test]
+    fn a_record_with_numbers_that_no_machine_has_is_called_damaged() {
+        use crate::latency::{Irqchip, Measurement, SCENARIOS};
+        let mut record = Record::new(Host { cntfrq: 1_000_000_000, ..Host::default() });
+        record.latency.push(Measurement::new(&SCENARIOS[0], Irqchip::User).outcome());
+        let json = record.to_json();
+        Measured::from_json(&json).unwrap();
+        for (what, with, due) in [
+            ("\"cntfrq\": 1000000000", "\"cntfrq\": 0", "a damaged record: a counter of 0 Hz"),
+            ("\"delivered\": 0", "\"delivered\": 18446744073709551615", "18446744073709551615 in delivered"),
+            ("\"cpus\": 0", "\"cpus\": 1000000000", "a host with 1000000000 CPUs"),
+            ("\"lost\": 0", "\"lost\": -1", "-1 in lost"),
+            ("\"vtimer-spin\"", "\"\\u001b[2J\"", "the control character '\\u{1b}' in a text"),
+        ] {
+            let damaged = json.replacen(what, with, 1);
+            assert_ne!(damaged, json, "{what} is not in the record");
+            let error = Measured::from_json(&damaged).unwrap_err();
+            assert!(error.contains(due), "{error}");
+        }
     }
 
     #[test]
     fn a_record_of_measurements_reads_back_as_it_was_written() {
         use crate::latency::{Irqchip, Measurement, SCENARIOS};
-        let mut record = Record::new(Host { kernel: "6.12".to_owned(), ..Host::default() });
+        let host = Host { kernel: "6.12".to_owned(), cntfrq: 1_000_000_000, ..Host::default() };
+        let mut record = Record::new(host);
         let outcomes = SCENARIOS.iter().map(|scenario| Measurement::new(scenario, Irqchip::Vgicv3).outcome());
         record.latency.extend(outcomes);
         let json = record.to_json();

@@ -1,6 +1,5 @@
 //! A run as text for a person.
 
-use anstream::{print, println};
 use owo_colors::OwoColorize;
 
 use super::meaning::Tally;
@@ -8,11 +7,16 @@ use super::record::{CheckRecord, Host, Unit};
 use crate::contract::fault::Described;
 use crate::contract::model::Objection;
 use crate::contract::{Costs, Judgement, Verdict, shorten};
+use crate::say::{print, println};
 
 /// Two lines: what machine this is, and what a figure means here.
 pub fn host(host: &Host) {
     let Host { kernel, kvm_mode, gic, cpu, cpus, .. } = host;
-    println!("host    Linux {kernel}, KVM {kvm_mode}, {gic}, {cpu}, {cpus} CPU{}", if *cpus == 1 { "" } else { "s" });
+    let by_log = if host.mode_by_log { " (says only the kernel's log)" } else { "" };
+    println!(
+        "host    Linux {kernel}, KVM {kvm_mode}{by_log}, {gic}, {cpu}, {cpus} CPU{}",
+        if *cpus == 1 { "" } else { "s" }
+    );
     if !host.boot.is_empty() {
         println!("boot    {}", host.boot);
     }

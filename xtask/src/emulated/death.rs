@@ -20,12 +20,25 @@ pub(crate) struct Died {
     pub(crate) last_line: Option<String>,
     /// The end of its kernel log, and where all of it is.
     pub(crate) last_words: String,
-    /// The command asked for it: it goes on in a fresh host, and nothing is to blame.
-    pub(crate) wanted: bool,
     /// The notes that the command had printed.
     pub(crate) notes: Vec<String>,
     /// Whether it was stopped from here, because it was silent, took too long or stood still.
     pub(crate) stopped: bool,
+    /// Whose doing it was.
+    pub(crate) by: By,
+}
+
+/// Whose doing a host's death is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum By {
+    /// Its own, or that of what it ran.
+    Itself,
+    /// Something else's on this machine: it was killed, or what it sent was lost.
+    Others,
+    /// The command's wish: it goes on in a fresh host, and nothing is to blame.
+    Command,
+    /// This program's, which was told how long to wait, or to stop.
+    Us,
 }
 
 impl std::error::Error for Died {}
@@ -50,6 +63,8 @@ pub(super) enum Stopped {
     Fresh,
     /// It ended, but this part of what it sent never arrived.
     Lost(u32),
+    /// QEMU was ended by somebody else.
+    Killed(String),
 }
 
 impl Run<'_> {
@@ -78,6 +93,7 @@ impl Run<'_> {
                 format!("the emulated host did not end {when} as Ctrl-A x wants, and was stopped")
             }
             (None, Some(Stopped::Fresh)) => "the command cannot go on in this host".to_owned(),
+            (None, Some(Stopped::Killed(how))) => format!("{how}, {when}"),
             (None, Some(Stopped::Lost(part))) => {
                 format!("part {part} of what the emulated host sent was lost for good")
             }
@@ -97,9 +113,15 @@ impl Run<'_> {
             last_words.push_str(&format!("the end of its kernel log:\n  | {}\n", tail.join("\n  | ")));
         }
         last_words.push_str(&format!("its whole kernel log is in {}", self.log.display()));
-        let (wanted, too_long) = (why == Some(Stopped::Fresh), why == Some(Stopped::TooLong));
-        let stopped = why.is_some() && panic.is_none();
+        let by = match (panic, &why) {
+            (Some(_), _) => By::Itself,
+            (None, Some(Stopped::Killed(_) | Stopped::Lost(_))) => By::Others,
+            (None, Some(Stopped::Fresh)) => By::Command,
+            (None, Some(Stopped::TooLong | Stopped::Left)) => By::Us,
+            (None, Some(Stopped::Silent(_) | Stopped::Still(_)) | None) => By::Itself,
+        };
+        let (too_long, stopped) = (why == Some(Stopped::TooLong), why.is_some() && panic.is_none());
         let last_line = lines.last().map(|line| (*line).to_owned());
-        Died { how, wanted, too_long, stopped, last_line, last_words, notes: heard.noted }
+        Died { how, by, too_long, stopped, last_line, last_words, notes: heard.noted }
     }
 }

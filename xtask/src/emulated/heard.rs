@@ -8,6 +8,7 @@ use vtick_frame::{Event, Exit, Message};
 
 use super::{Files, Follower};
 use crate::progress::Step;
+use crate::say::say;
 
 /// The note of a command whose next word comes soon: what it does until then takes far less than the host's boot did.
 const BRIEF: &str = "brief";
@@ -129,10 +130,7 @@ impl Heard {
                 if self.follower.is_none() {
                     self.step.clear();
                 }
-                self.step.aside(|| {
-                    let mut out = std::io::stdout().lock();
-                    out.write_all(&shown).and_then(|()| out.flush()).context("cannot write to standard output")
-                })?;
+                self.step.aside(|| say(&shown))?;
             }
             Message::Stderr(_) if self.hush => {}
             Message::Stderr(bytes) => {

@@ -7,16 +7,17 @@ mod standstill;
 
 use std::fs;
 use std::io::{Read, Write};
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
 use vtick_frame::{Decoder, Exit, Input, Job};
 
-pub(crate) use self::death::Died;
 use self::death::Stopped;
+pub(crate) use self::death::{By, Died};
 use self::heard::{Heard, Stage};
 pub(crate) use self::saved::{Patch, Resumed, Saved};
 use self::standstill::Watch;
@@ -236,8 +237,11 @@ impl Run<'_> {
         decoder.finish().into_iter().try_for_each(|event| heard.take(event))?;
         let status = qemu.0.wait()?;
         let complaints = complaints.join().map_err(|_| anyhow!("the thread that reads QEMU's complaints failed"))?;
+        if let Some(how) = killed(status.signal(), &complaints) {
+            return Ok(Some(Stopped::Killed(how)));
+        }
         if !status.success() {
-            bail!("QEMU failed ({status}):\n  | {}", complaints.trim_end().replace('\n', "\n  | "));
+            bail!(refused(&complaints, status));
         }
         Ok(decoder.missing().map(Stopped::Lost))
     }
@@ -253,5 +257,45 @@ impl Run<'_> {
             eprintln!("kernel log: {}", self.log.display());
         }
         Ok(())
+    }
+}
+
+/// How somebody else ended QEMU, if somebody did: some signals it takes for a wish to end well, and says so.
+fn killed(signal: Option<i32>, complaints: &str) -> Option<String> {
+    let told = complaints.lines().find(|line| line.contains("terminating on signal"));
+    let told = told.map(|line| line.split_once(": ").map_or(line, |(_, what)| what));
+    match (signal, told) {
+        (Some(signal), _) => Some(format!("QEMU was killed by signal {signal}")),
+        (None, Some(told)) => Some(format!("QEMU was ended ({told})")),
+        (None, None) => None,
+    }
+}
+
+/// What QEMU says of a machine that it does not want, in one line.
+fn refused(complaints: &str, status: ExitStatus) -> String {
+    let lines: Vec<&str> = complaints.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let told = lines.iter().find(|line| line.starts_with("qemu-system")).or(lines.last());
+    let told = told.map_or("it says nothing", |line| line.split_once(": ").map_or(line, |(_, what)| what));
+    format!("QEMU does not run this machine ({status}): {told}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_qemu_that_somebody_killed_is_told_from_one_that_ended() {
+        assert_eq!(killed(Some(9), "").as_deref(), Some("QEMU was killed by signal 9"));
+        let told = "qemu-system-aarch64: terminating on signal 15 from pid 12 (kill)\n";
+        assert_eq!(killed(None, told).as_deref(), Some("QEMU was ended (terminating on signal 15 from pid 12 (kill))"));
+        assert_eq!(killed(None, "qemu-system-aarch64: warning: something\n"), None);
+    }
+
+    #[test]
+    fn what_qemu_complains_of_is_one_line() {
+        let said = "qemu-system-aarch64: unable to find CPU model 'x'\nUse -cpu help\n";
+        let line = refused(said, ExitStatus::from_raw(256));
+        assert_eq!(line, "QEMU does not run this machine (exit status: 1): unable to find CPU model 'x'");
+        assert!(refused("", ExitStatus::from_raw(256)).ends_with("it says nothing"));
     }
 }

@@ -7,11 +7,13 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 use super::{Kernel, needs};
-use crate::apt::{Apt, Available, Described};
-use crate::cache::Cache;
-use crate::process::{Interrupted, check_interrupted};
+use crate::apt::{Apt, Available, Described, NotIndexed};
+use crate::cache::{Cache, State};
+use crate::process::check_interrupted;
 use crate::progress::Step;
+use crate::say::say;
 use crate::{deb, version};
+use vtick_shell::{MOST_OF_KERNEL, read_regular};
 
 /// A kernel package, with what its name says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,11 +99,11 @@ pub(super) fn obtain(cache: &Cache, wanted: &str, refresh: bool) -> Result<Kerne
     // What a name meant is remembered, so that a second run of the same command neither asks the network nor suddenly
     // tests another kernel.
     let memory = format!("kernels/meaning/{}", wanted.replace('/', "-"));
-    if !refresh && let Ok(release) = fs::read_to_string(cache.path(&memory)) {
-        let image = cache.path(&format!("kernels/{release}/Image"));
-        if image.exists() {
-            return Ok(Kernel { name: format!("debian:{release}"), image });
-        }
+    if !refresh
+        && let Ok(release) = fs::read_to_string(cache.path(&memory))
+        && cache.state(&format!("kernels/{release}"))? == State::Intact
+    {
+        return cached(cache, &release);
     }
     let apt = Apt::of_all_kernels(cache)?;
     if refresh {
@@ -115,7 +117,18 @@ pub(super) fn obtain(cache: &Cache, wanted: &str, refresh: bool) -> Result<Kerne
         Ok(release)
     })?;
     cache.write(&memory, &release)?;
+    cached(cache, &release)
+}
+
+/// A kernel of Debian's that is in the cache.
+fn cached(cache: &Cache, release: &str) -> Result<Kernel> {
     let image = cache.path(&format!("kernels/{release}/Image"));
+    let file = read_regular("the cache's", &image, MOST_OF_KERNEL).map_err(anyhow::Error::msg)?;
+    // What was cut when there was no manifest yet shows here.
+    if let Err(what) = vtick_kernel_image::plain(file) {
+        let folder = cache.path(&format!("kernels/{release}"));
+        bail!("the cache's {} {what}: remove {}, and it is fetched again", image.display(), folder.display());
+    }
     Ok(Kernel { name: format!("debian:{release}"), image })
 }
 
@@ -163,8 +176,14 @@ fn choose(packages: &[Package], wanted: &str) -> Option<Package> {
     exact.or(cloud).or(plain).or(candidates.first()).map(|package| (*package).clone())
 }
 
+/// What is said of indexes with no kernel in them.
+const EMPTY: &str = "the package indexes in the cache know no arm64 kernel; `cargo xtask kernels --refresh` fetches them from Debian's archive";
+
 /// An answer that helps: the kernels of the same series, or else the series and suites that there are.
-fn unknown(packages: &[Package], wanted: &str) -> anyhow::Error {
+fn unknown(packages: &[Package], wanted: &str) -> NotIndexed {
+    if packages.is_empty() {
+        return NotIndexed(format!("--kernel debian:{wanted}: {EMPTY}"));
+    }
     let series = |abi: &str| abi.split('.').take(2).collect::<Vec<_>>().join(".");
     let cloud = packages.iter().filter(|package| package.flavour == "cloud-arm64");
     let mut alike: Vec<_> = cloud.clone().filter(|p| series(&p.abi) == series(wanted)).map(|p| p.abi.clone()).collect();
@@ -178,9 +197,9 @@ fn unknown(packages: &[Package], wanted: &str) -> anyhow::Error {
         alike.extend(suites);
     }
     let alike = alike.join(", ");
-    anyhow::anyhow!(
+    NotIndexed(format!(
         "--kernel debian:{wanted}: there is no such kernel; there are {alike} (`cargo xtask kernels` lists all)"
-    )
+    ))
 }
 
 /// Downloads a kernel and leaves its Image and configuration in `folder`.
@@ -245,7 +264,7 @@ pub(crate) fn between(cache: &Cache, first: &str, last: &str, refresh: bool) -> 
             let Some(name) = wanted.strip_prefix("debian:") else {
                 bail!("{wanted}: only kernels of the archive, debian:VERSION, have kernels between them");
             };
-            choose(&packages, name).ok_or_else(|| unknown(&packages, name))
+            Ok(choose(&packages, name).ok_or_else(|| unknown(&packages, name))?)
         };
         range(&packages, &find(first)?, &find(last)?)
     })
@@ -278,7 +297,7 @@ fn cloud(cache: &Cache, refresh: bool) -> Result<Vec<Package>> {
     }
     let mut packages = apt.with_indexes(|apt| {
         let packages = available(apt)?;
-        if packages.is_empty() { bail!("Debian's archive has no arm64 kernels") } else { Ok(packages) }
+        if packages.is_empty() { Err(NotIndexed(EMPTY.to_owned()).into()) } else { Ok(packages) }
     })?;
     packages.retain(|package| package.flavour == "cloud-arm64");
     Ok(packages)
@@ -293,9 +312,9 @@ pub(crate) fn cloud_releases(cache: &Cache, refresh: bool) -> Result<Vec<String>
 /// Prints what can be named.
 pub(crate) fn list(cache: &Cache, refresh: bool) -> Result<()> {
     for package in cloud(cache, refresh)? {
-        check_interrupted().map_err(|_| Interrupted)?;
+        check_interrupted()?;
         let lost = if package.parts.image.is_some() { "" } else { " (its Image is no longer in the archive)" };
-        println!("debian:{:24} {:24} {}{lost}", package.abi, package.version, package.suites.join(" "));
+        say(format!("debian:{:24} {:24} {}{lost}\n", package.abi, package.version, package.suites.join(" ")))?;
     }
     Ok(())
 }
@@ -380,6 +399,11 @@ mod tests {
         );
         let error = unknown(&archive(), "6.1.0-48").to_string();
         assert!(error.contains("there are 6.1.0-50, 6.1.0-47, 6.1.0-4 ("), "{error}");
+        assert!(
+            unknown(&[], "6.12")
+                .to_string()
+                .ends_with("`cargo xtask kernels --refresh` fetches them from Debian's archive")
+        );
     }
 
     #[test]

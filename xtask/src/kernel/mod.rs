@@ -8,6 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+use vtick_shell::{MOST_OF_KERNEL, read_regular};
 
 pub(crate) use self::archive::{between, cloud_releases, list};
 pub(crate) use self::needs::fragment;
@@ -41,9 +42,9 @@ pub(crate) fn is_tree(wanted: &str) -> bool {
 
 fn from_file(cache: &Cache, name: &str, path: &Path) -> Result<Kernel> {
     let name = name.to_owned();
-    let file = fs::read(path).map_err(|error| {
+    let file = read_regular("--kernel", path, MOST_OF_KERNEL).map_err(|error| {
         let hint = if name.contains('/') { "" } else { "; a kernel of Debian's archive is named debian:VERSION" };
-        anyhow::anyhow!("--kernel {name}: {error}{hint}")
+        anyhow::anyhow!("{error}{hint}")
     })?;
     let length = file.len();
     let image = vtick_kernel_image::plain(file).map_err(|what| anyhow::anyhow!("--kernel {name} {what}"))?;

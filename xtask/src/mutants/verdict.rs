@@ -117,7 +117,7 @@ mod tests {
         let notes = notes.notes.clone();
         Died {
             how: "panic".into(),
-            wanted: false,
+            by: crate::emulated::By::Itself,
             too_long: false,
             last_line: None,
             last_words: String::new(),

@@ -2,7 +2,8 @@
 
 use anyhow::{Result, bail};
 
-use super::check::{arguments_in_host, survive};
+use super::check::arguments_in_host;
+use super::survive::survive;
 use super::{CANNOT_RUN, plan, programs};
 use crate::cache::Cache;
 use crate::cli::Options;

@@ -1,33 +1,30 @@
 //! `test` and `bench`: the same command on every kernel that is asked for, and the records it leaves.
 
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
+use vtick_shell::check_writable;
 
+use super::survive::survive;
 use super::view::saved;
-use super::{CANNOT_RUN, WRONG, check_target, emulate, plain, plan, programs, runs_natively, together, wanted, watch};
-use crate::artifacts::{self, Programs};
+use super::{CANNOT_RUN, check_target, plan, programs, runs_natively, together, wanted, watch};
+use crate::artifacts;
 use crate::cache::Cache;
 use crate::cli::Options;
-use crate::emulated::{Died, Files};
-use crate::kernel::{self, Kernel};
+use crate::emulated::Files;
+use crate::kernel;
 use crate::native;
 use crate::process::{Interrupted, run_in_view};
+use crate::say::say;
 use crate::target::{Target, Work};
 use crate::toolchain::{Toolchain, cargo};
 
 /// Where the runner writes its record in the emulated host.
-const RECORD: &str = "/run/record.json";
+pub(super) const RECORD: &str = "/run/record.json";
 /// Where it writes it on another machine: in the folder in which it runs.
 const RECORD_THERE: &str = "record.json";
-/// Where it finds the journal of the runs before it.
-const JOURNAL: &str = "/journal";
-/// What stands in front of its notes for that journal.
-pub(super) const NOTE: char = '@';
-/// More notes than any run has: each boot adds some, so this bounds them.
-const MOST_NOTES: usize = 10_000;
 
 /// What `git bisect run` takes for "nothing can be said of this one, try another" (git-bisect(1)).
 const SKIP: i32 = 125;
@@ -93,7 +90,7 @@ fn refused(command: &str, options: &Options) -> Result<Option<i32>> {
         bail!("--with and --fetch belong to `cargo xtask run`");
     }
     for output in outputs(options)? {
-        check_writable(&output)?;
+        check_writable("--output", &output).map_err(anyhow::Error::msg)?;
     }
     // Who names the programs has had the arguments looked at, or sees in the host what is wrong with them.
     if options.programs.is_some() { Ok(None) } else { plan(command, &options.forwarded) }
@@ -147,7 +144,7 @@ fn check(command: &str, cache: &Cache, options: &Options) -> Result<i32> {
     for (index, (name, kernel)) in kernels.iter().enumerate() {
         let Some(kernel) = kernel else { continue };
         if several && !ktap {
-            println!("== {}", kernel.name);
+            say(format!("== {}\n", kernel.name))?;
         }
         let watched = watch(cache, options, &programs, kernel);
         match watched.and_then(|()| survive(options, &programs, kernel, (&argv, &carried), several && ktap)) {
@@ -234,49 +231,6 @@ impl Absent {
     }
 }
 
-/// Runs `argv` in a fresh host as often as it takes the host down with it, each time going on behind what did: the runner
-/// keeps a journal on lines that start with a mark, and is given it back.
-pub(super) fn survive(
-    options: &Options,
-    programs: &Programs,
-    kernel: &Kernel,
-    (argv, carried): (&[String], &Files),
-    mute: bool,
-) -> Result<(i32, Files)> {
-    let mut journal: Vec<String> = Vec::new();
-    let mut status = None;
-    loop {
-        let mut run = plain(options, programs, kernel, argv.to_vec());
-        run.notes = Some(NOTE);
-        run.mute = mute;
-        run.job.collect = vec![RECORD.to_owned()];
-        run.files.clone_from(carried);
-        if !journal.is_empty() {
-            run.job.argv.extend(["--resume".to_owned(), JOURNAL.to_owned()]);
-            run.files.push((JOURNAL.to_owned(), (journal.join("\n") + "\n").into_bytes()));
-        }
-        let error = match emulate(&run) {
-            Ok((ended, files)) => return Ok((status.map_or(ended, |status| together(status, ended)), files)),
-            Err(error) => error,
-        };
-        let died = error.downcast::<Died>()?;
-        // Only what was under way can be blamed and left out. Of anything else a fresh host would die again.
-        if died.notes.is_empty() || journal.len() > MOST_NOTES {
-            return Err(died.into());
-        }
-        if died.wanted {
-            eprintln!("going on in a fresh host");
-            journal.extend(died.notes);
-            continue;
-        }
-        eprintln!("{died}\ngoing on in a fresh host");
-        journal.extend(died.notes);
-        let last = died.last_line.map(|line| format!("; the last line of its kernel log: {line}")).unwrap_or_default();
-        journal.push(format!("{NOTE}died {}{last}", died.how));
-        status = Some(WRONG);
-    }
-}
-
 /// Writes the record there, and says whether there was one. A run that was refused or killed has said so, and left none.
 fn keep(files: &Files, output: &Path, status: i32) -> Result<bool> {
     // `vtick` makes the file before it starts, so that a bad path costs nothing: an empty one is none.
@@ -307,20 +261,6 @@ fn outputs(options: &Options) -> Result<Vec<PathBuf>> {
         .collect())
 }
 
-/// Tries it, and leaves no trace.
-fn check_writable(output: &Path) -> Result<()> {
-    let existed = output.exists();
-    OpenOptions::new()
-        .append(true)
-        .create(true)
-        .open(output)
-        .with_context(|| format!("--output {}: it can't be written", output.display()))?;
-    if !existed {
-        fs::remove_file(output)?;
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -344,7 +284,7 @@ mod tests {
             [0, 1, SKIP, SKIP, SKIP]
         );
         assert_eq!(of_tree(Err(anyhow::anyhow!("not built"))).unwrap(), SKIP);
-        assert!(of_tree(Err(Interrupted.into())).is_err(), "a person has ended it");
+        assert!(of_tree(Err(Interrupted::BY_CTRL_C.into())).is_err(), "a person has ended it");
     }
 
     #[test]
@@ -356,19 +296,5 @@ mod tests {
             let error = keep(&none, output, 1).unwrap_err().to_string();
             assert_eq!(error, "the run left no record to write to /nowhere/r.json");
         }
-    }
-
-    #[test]
-    fn an_output_that_cannot_be_written_is_an_error_and_a_possible_one_leaves_no_trace() {
-        let folder = tempfile::tempdir().unwrap();
-        let error = format!("{:#}", check_writable(&folder.path().join("absent/r.json")).unwrap_err());
-        assert!(error.contains("absent/r.json: it can't be written"), "{error}");
-        assert!(check_writable(folder.path()).is_err(), "a folder");
-        let possible = folder.path().join("r.json");
-        check_writable(&possible).unwrap();
-        assert!(!possible.exists());
-        fs::write(&possible, "kept").unwrap();
-        check_writable(&possible).unwrap();
-        assert_eq!(fs::read_to_string(possible).unwrap(), "kept");
     }
 }

@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Error, Result, bail};
+use vtick_shell::{MOST, MOST_OF_KERNEL, check_writable, open_regular, open_writable, read_regular};
 
 use crate::armhf;
 use crate::emulated::Files;
@@ -92,6 +93,11 @@ fn options(arguments: &[String]) -> impl Iterator<Item = (&str, Option<&str>)> {
     })
 }
 
+/// The size beyond which a file cannot be meant.
+fn most(option: &str) -> u64 {
+    if option == "--kernel" { MOST_OF_KERNEL } else { MOST }
+}
+
 fn known(option: &str) -> bool {
     let takes_value = ["--cpus", "--memory", "--timeout", "--console", "--pmu"];
     [&READ[..], &WRITTEN, &CHANGED, &FREE_TEXT, &takes_value].concat().contains(&option)
@@ -110,14 +116,17 @@ impl Guest {
                     let disk = if name == "--disk" { value.strip_suffix(READ_ONLY) } else { None };
                     let place = fetch(name, value)?;
                     let place = place.unwrap_or_else(|| disk.unwrap_or(value).into());
-                    fs::File::open(&place).with_context(|| format!("{name} {value}"))?;
+                    open_regular(name, &place, most(name)).map_err(Error::msg)?;
                     Argument::Reads(option, place, if disk.is_some() { READ_ONLY } else { "" })
                 }
                 Some(value) if CHANGED.contains(&name) => {
-                    fs::File::options().append(true).open(value).with_context(|| format!("{name} {value}"))?;
+                    open_writable(name, Path::new(value), MOST).map_err(Error::msg)?;
                     Argument::Changes(option, value.into())
                 }
-                Some(value) if WRITTEN.contains(&name) => Argument::Writes(option, value.into()),
+                Some(value) if WRITTEN.contains(&name) => {
+                    check_writable(name, Path::new(value)).map_err(Error::msg)?;
+                    Argument::Writes(option, value.into())
+                }
                 Some(value) => Argument::Plain(format!("{name}={value}")),
             });
         }
@@ -144,7 +153,7 @@ impl Guest {
             // the archive would be hidden where something is mounted.
             let (shipped, left) = (format!("/guest-{index}"), format!("/run/guest-{index}"));
             let mut ship = |option: &str, place: &Path| {
-                let contents = fs::read(place).with_context(|| format!("{option} {}", place.display()))?;
+                let contents = read_regular(option, place, most(option)).map_err(Error::msg)?;
                 files.push((shipped.clone(), contents));
                 anyhow::Ok(())
             };

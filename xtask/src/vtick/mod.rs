@@ -8,6 +8,7 @@ mod guest;
 mod mutate;
 mod programs;
 mod run;
+mod survive;
 mod view;
 
 use std::process::Command;
@@ -28,6 +29,7 @@ use crate::cli::{Host, Options};
 use crate::emulated::{Files, Run, SETTLE};
 use crate::kernel::{self, Kernel};
 use crate::process::{capture, run_in_view};
+use crate::say::say;
 use crate::toolchain::Toolchain;
 use crate::{coverage, native, qemu};
 
@@ -55,7 +57,7 @@ pub(crate) const COMMANDS: [&str; 7] = ["test", "bench", "explore", "boot", "exp
 
 /// What the runner itself says of one of its commands: the arguments that are handed on.
 pub(crate) fn help(command: &str) -> Result<i32> {
-    println!("\nArguments that are handed on to vtick {command}:\n");
+    say(format!("\nArguments that are handed on to vtick {command}:\n\n"))?;
     let status = run_in_view(Command::new(artifacts::vtick_of_this_machine()?).args([command, "--help"]))?;
     Ok(status.code().unwrap_or(CANNOT_RUN))
 }
@@ -68,7 +70,7 @@ fn plan(command: &str, arguments: &[String]) -> Result<Option<i32>> {
         Some(0) => Ok(None),
         // It has answered: --list, --explain and the like need no host.
         Some(3) => {
-            print!("{}", captured.stdout);
+            say(&captured.stdout)?;
             Ok(Some(0))
         }
         _ => {
@@ -120,6 +122,7 @@ fn wanted(options: &Options) -> Vec<String> {
 /// What runs in an emulated host, built or in the folder that was named; and QEMU.
 fn programs(cache: &Cache, options: &Options) -> Result<Programs> {
     qemu::ensure_installed()?;
+    qemu::check_cpu(&options.machine)?;
     match &options.programs {
         None => artifacts::programs(&Toolchain::obtain(cache, options.refresh)?),
         Some(folder) => artifacts::programs_in(folder),

@@ -31,7 +31,7 @@ pub(crate) fn mutate(cache: &Cache, options: &Options) -> Result<i32> {
     let argv = [&own[..], &options.forwarded[..]].concat();
     let run = || {
         let mut run = plain(options, &programs, kernel, argv.clone());
-        (run.notes, run.mute, run.hush) = (Some(super::check::NOTE), true, true);
+        (run.notes, run.mute, run.hush) = (Some(super::survive::NOTE), true, true);
         run
     };
     let program = format!("{:08x}", crc32(&fs::read(&programs.vtick)?));

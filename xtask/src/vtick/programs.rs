@@ -1,12 +1,14 @@
 //! Files that the runner's `test --program FILE...` reads, carried into the emulated host.
 
-use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use vtick_shell::read_regular;
 
 use crate::emulated::Files;
 
+/// More than any program has: they have two thousand operations at most.
+const MOST: u64 = 1 << 20;
 /// The option that files follow, up to the next option.
 const OPTION: &str = "--program";
 
@@ -22,7 +24,7 @@ pub(super) fn ship(arguments: &[String]) -> Result<(Vec<String>, Files)> {
             file if follow && file != OPTION => {
                 let stem = Path::new(file).file_stem().and_then(|stem| stem.to_str());
                 let there = format!("/bin/{}.litmus", stem.with_context(|| format!("{file} names no file"))?);
-                files.push((there.clone(), fs::read(file).with_context(|| format!("{OPTION} {file}"))?));
+                files.push((there.clone(), read_regular(OPTION, Path::new(file), MOST).map_err(anyhow::Error::msg)?));
                 shipped.push(if attached.is_some() { format!("{OPTION}={there}") } else { there });
             }
             plain => shipped.push(plain.to_owned()),
@@ -33,6 +35,8 @@ pub(super) fn ship(arguments: &[String]) -> Result<(Vec<String>, Files)> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

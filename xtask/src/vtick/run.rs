@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
+use vtick_shell::{MOST, check_writable, open_regular};
 
 use super::{check_target, emulate, plain, prepare};
 use crate::artifacts;
@@ -20,6 +21,12 @@ pub(crate) fn run(cache: &Cache, options: &Options) -> Result<i32> {
     }
     if options.host == Host::Native || options.output.is_some() {
         bail!("`cargo xtask run` is for the emulated host: --host native and --output do not apply");
+    }
+    for file in &options.with {
+        open_regular("--with", file, MOST).map_err(anyhow::Error::msg)?;
+    }
+    for path in &options.fetch {
+        check_writable("--fetch", fetched(path)?).map_err(anyhow::Error::msg)?;
     }
     if let Some(target) = &options.target {
         check_target(options)?;
@@ -48,8 +55,14 @@ fn keep(options: &Options, files: &Files) -> Result<()> {
     for path in &options.fetch {
         let found = files.iter().find(|(name, _)| name == path);
         let (_, contents) = found.with_context(|| format!("--fetch {path}: there was no such file"))?;
-        let name = Path::new(path).file_name().with_context(|| format!("--fetch {path} is no file"))?;
-        fs::write(name, contents)?;
+        let name = fetched(path)?;
+        fs::write(name, contents).with_context(|| format!("--fetch {path}: cannot write {}", name.display()))?;
     }
     Ok(())
+}
+
+/// Where a file of the emulated host goes: into the current folder.
+fn fetched(path: &str) -> Result<&Path> {
+    let name = Path::new(path).file_name().with_context(|| format!("--fetch {path} is no file"))?;
+    Ok(Path::new(name))
 }

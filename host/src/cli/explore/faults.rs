@@ -1,10 +1,9 @@
 //! `--inject all`: whether exploration finds each fault by itself.
 
-use anstream::println;
-
 use super::session::Session;
 use super::{Done, Operation, Space, random};
 use crate::contract::fault::Described;
+use crate::say::println;
 
 /// All programs of so many operations are tried first, and then so many random ones of these sizes.
 const OPS: usize = 2;

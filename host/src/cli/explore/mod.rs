@@ -9,8 +9,6 @@ mod sweeps;
 
 use std::path::PathBuf;
 
-use anstream::println;
-
 use self::journal::Journal;
 use self::session::{Finding, Session};
 use super::Done;
@@ -20,6 +18,7 @@ use crate::contract::{Action, Event, Program, TimerRegister};
 use crate::explore::{ALPHABET, Operation, Scale, Space, random};
 use crate::kvm::Kvm;
 use crate::report::{Host, terminal};
+use crate::say::println;
 
 /// After so many positions it is told how far the run has come.
 const TELL_EVERY: u64 = 4096;

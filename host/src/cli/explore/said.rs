@@ -5,7 +5,6 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use anstream::println;
 use owo_colors::OwoColorize;
 
 use super::Finding;
@@ -13,6 +12,7 @@ use super::session::Session;
 use crate::explore::ALPHABET;
 use crate::explore::sweep::SWEEPS;
 use crate::figures::thousands;
+use crate::say::println;
 
 /// The operations and the sweeps.
 pub(super) fn list() {

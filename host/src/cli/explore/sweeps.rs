@@ -1,12 +1,11 @@
 //! `--sweep`: one program, its event moved tick by tick.
 
-use anstream::println;
-
 use super::Done;
 use super::session::Session;
 use crate::contract::{self, Program};
 use crate::explore::sweep::{Covered, SWEEPS, Sweep, moment};
 use crate::figures::thousands;
+use crate::say::println;
 
 /// The ticks to which an event is moved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -28,7 +28,7 @@ pub(super) const CHECKS: &[Check] = &[
         clause: Clause::C1,
         claim: "Version 1 of the capability means vtimer, ptimer and PMU: no other bit of the level field is ever set.",
         catches: "A new device in the field without a new version, or rubbish in its upper bits.",
-        fails_on: FailsOn::Faults(&[Fault::UnknownBit]),
+        fails_on: FailsOn::Faults(&[Fault::UnknownBit, Fault::UnknownHighBit]),
         program: no_bit_beyond,
     },
 ];
@@ -49,7 +49,7 @@ fn no_bit_beyond(p: &mut Program) -> Judge {
     PTIMER.expire(p);
     judge(move |t| {
         // A version beyond 1 may bring bits that nobody knows yet.
-        let known = if t.result(asked)? == 1 { 7 } else { u32::MAX };
+        let known = if t.result(asked)? == 1 { 7 } else { u64::MAX };
         match t.returns().find(|r| r.levels.0 & !known != 0) {
             None => Ok("bits 0 to 2 alone".to_owned()),
             Some(r) => violated(format!("a return with {} showed levels {}", r.exit, r.levels)),

@@ -34,6 +34,7 @@ pub enum Fault {
     LevelLostOnSystemEvent,
     BitsSwapped,
     UnknownBit,
+    UnknownHighBit,
     LevelOnEveryVcpu,
     LevelInVgicVm,
     LevelHighFromTheStart,
@@ -218,6 +219,7 @@ impl Injector {
             Fault::LevelLostOnSystemEvent => when(matches!(exit, Exit::SystemEvent { .. }), levels),
             Fault::BitsSwapped => Levels((levels.0 & 1) << 1 | (levels.0 & 2) << 1 | (levels.0 & 4) >> 2),
             Fault::UnknownBit => Levels(levels.0 | 1 << 3),
+            Fault::UnknownHighBit => Levels(levels.0 | 1 << 40),
             Fault::FallOfOneHidden if levels != Levels::NONE => {
                 state.real = Levels(before.0 | levels.0);
                 state.real

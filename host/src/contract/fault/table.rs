@@ -39,6 +39,7 @@ pub const FAULTS: &[Described] = &[
     described(Fault::LevelLostOnSystemEvent, "level-lost-on-system-events", "KVM_EXIT_SYSTEM_EVENT shows no level."),
     described(Fault::BitsSwapped, "bits-swapped", "vtimer, ptimer and PMU are reported in each other's bits."),
     described(Fault::UnknownBit, "unknown-bit", "A bit is set that no version of the capability speaks of."),
+    described(Fault::UnknownHighBit, "unknown-high-bit", "The same, in the upper half of the 64 bits."),
     described(Fault::LevelOnEveryVcpu, "level-on-every-vcpu", "Each vCPU shows the levels of all."),
     described(Fault::LevelInVgicVm, "level-in-a-vgic-vm", "A VM with an in-kernel GIC shows levels."),
     described(

@@ -210,7 +210,8 @@ impl Transcript {
         let (_, ops) = program.encode();
         let last = |register| {
             let writes = |op: &Op| op.code == code::WRITE && op.what == register;
-            let written = |g: &&GuestRecord| g.vcpu == vcpu && g.kind == kind::OP && writes(&ops[g.op as usize]);
+            let written =
+                |g: &&GuestRecord| g.vcpu == vcpu && g.kind == kind::OP && ops.get(g.op as usize).is_some_and(writes);
             self.records().rfind(written).map(|g| g.value)
         };
         // The guest's physical counter is the host's.

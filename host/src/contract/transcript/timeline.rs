@@ -28,8 +28,12 @@ impl Transcript {
                     (format!("vCPU {vcpu}  KVM_IRQ_LINE: {verb} {line}"), String::new())
                 }
                 Event::Action { action, result, .. } => {
-                    let asked = program.describe_action(program.actions()[*action]);
-                    (format!("        host: {asked} = {result}"), String::new())
+                    let what = match program.actions().get(*action) {
+                        Some(&asked) => format!("        host: {} = {result}", program.describe_action(asked)),
+                        // Of a record that was damaged, or written when the check had another program.
+                        None => format!("        host: action {action}, which the program has not = {result}"),
+                    };
+                    (what, String::new())
                 }
                 Event::Refused(refusal) => match refusal.vcpu {
                     Some(vcpu) => (format!("vCPU {vcpu}  {refusal}"), String::new()),

@@ -164,8 +164,9 @@ fn start(
     for (cpu, (vcpu, (mut books, mut tape))) in vcpus.enumerate() {
         let (run, sender) = (Arc::clone(run), sender.clone());
         let body = move || {
-            run.vcpus[cpu].kick.here_i_am();
+            let here = run.vcpus[cpu].kick.here_i_am();
             let stop = run.run_vcpu(cpu, vcpu, &mut books, &mut tape);
+            drop(here);
             // Before the message: whoever gets it takes the run apart.
             drop(run);
             let _ = sender.send(Message::Ended(cpu, Box::new(Brought { stop, books, tape })));

@@ -48,8 +48,7 @@ impl Run {
     }
 
     fn act_now(&self, index: usize, vcpu: &mut Vcpu, action: Action) -> Result<i64, Error> {
-        let fault = self.fault.as_ref().map(lock);
-        let injected = fault.as_ref().map(|fault| fault.fault());
+        let injected = self.injected();
         match action {
             Action::LineAfter { .. } | Action::SignalAfter { .. } | Action::SpiAfter { .. } => {
                 unreachable!("these are for the helper")
@@ -60,7 +59,6 @@ impl Run {
             }
             Action::MoveToFreshVm => unreachable!("the vCPU's thread leaves instead"),
             Action::Line { vcpu, line, level } => {
-                drop(fault);
                 self.line(vcpu, line, level, false)?;
             }
             Action::ImmediateExit { after } => {
@@ -68,26 +66,23 @@ impl Run {
                 vcpu.set_immediate_exit(injected != Some(Fault::ImmediateExitIgnored));
             }
             Action::Stay { ticks } => clock::sleep_until(counter() + ticks),
-            Action::Meet => {
-                drop(fault);
-                return Ok(self.meet());
-            }
+            Action::Meet => return Ok(self.meet()),
             Action::CheckExtension { capability } => {
                 let said = self.vm.fd.check_extension_raw(capability.into()).into();
-                return Ok(fault.map_or(said, |fault| fault.extension(said)));
+                return Ok(self.played(|fault| fault.extension(said)).unwrap_or(said));
             }
             Action::CheckSystemExtension { capability } => {
                 let said = self.vm.check_system_extension(capability).into();
-                return Ok(fault.map_or(said, |fault| fault.extension(said)));
+                return Ok(self.played(|fault| fault.extension(said)).unwrap_or(said));
             }
             Action::RawLine { irq, level } => {
-                if let Some(irq) = fault.map_or(Some(irq), |fault| fault.raw_line(irq)) {
+                if let Some(irq) = self.played(|fault| fault.raw_line(irq)).unwrap_or(Some(irq)) {
                     self.vm.fd.set_irq_line(irq, level).call("KVM_IRQ_LINE")?;
                 }
             }
             Action::Get(register) => {
                 let value = vcpu.register(id(register))?;
-                return Ok(fault.map_or(value, |fault| fault.get(value)) as i64);
+                return Ok(self.played(|fault| fault.get(value)).unwrap_or(value) as i64);
             }
             Action::Set(register, value) => {
                 let value = match value {
@@ -97,7 +92,7 @@ impl Run {
                     }
                     Value::Register(..) => unreachable!("the guest's registers are not the host's"),
                 };
-                if let Some(value) = fault.map_or(Some(value), |fault| fault.set(register, value)) {
+                if let Some(value) = self.played(|fault| fault.set(register, value)).unwrap_or(Some(value)) {
                     vcpu.set_register(id(register), value)?;
                 }
             }
@@ -115,9 +110,7 @@ impl Run {
                 }
             }
             Action::SyncFlags(flags) => {
-                if let Some(mut fault) = fault {
-                    fault.sync_flags(index, flags);
-                }
+                self.played(|fault| fault.sync_flags(index, flags));
                 vcpu.set_sync_flags(flags);
             }
             Action::CreateVcpu(id) => drop(self.vm.fd.create_vcpu(id).call("KVM_CREATE_VCPU")?),

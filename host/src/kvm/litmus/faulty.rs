@@ -9,7 +9,7 @@ use super::super::vcpu::Vcpu;
 use super::super::{Context, Error, guest, registers};
 use super::{Placement, Run};
 use crate::contract::Event;
-use crate::contract::fault::{Fault, Inside, LineCalls, Passed};
+use crate::contract::fault::{Fault, Injector, Inside, LineCalls, Passed};
 use crate::controller::Access;
 use crate::exit::Exit;
 use crate::kvm::lock;
@@ -149,7 +149,13 @@ impl Run {
 
     /// What is wrong with the kernel that is played, if one is.
     pub(super) fn injected(&self) -> Option<Fault> {
-        self.fault.as_ref().map(|fault| lock(fault).fault())
+        self.played(|fault| fault.fault())
+    }
+
+    /// Asks the faulty kernel that is played, if one is. Its lock is free again when this returns: nobody sleeps with
+    /// it, or the returns of all other vCPUs would wait.
+    pub(super) fn played<R>(&self, ask: impl FnOnce(&mut Injector) -> R) -> Option<R> {
+        self.fault.as_ref().map(|fault| ask(&mut lock(fault)))
     }
 }
 

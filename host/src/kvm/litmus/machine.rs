@@ -7,14 +7,14 @@ use std::time::Duration;
 use kvm_bindings::{KVM_CAP_ARM_PMU_V3, KVM_CAP_MAX_VCPUS};
 use kvm_ioctls::{DeviceFd, VcpuFd};
 use vtick_abi::layout::{PROGRAM_BASE, RAM_BASE, RAM_SIZE};
-use vtick_abi::litmus::{Header, Op};
+use vtick_abi::litmus::Header;
 use vtick_gic::State;
 
 use super::super::clock::counter;
 use super::super::kick::Kick;
 use super::super::vcpu::{SavedRegisters, Vcpu};
 use super::super::vgic::{self, Vgic};
-use super::super::vm::{Features, Vm, bytes_of};
+use super::super::vm::{Features, Vm};
 use super::super::{Context, Error, registers};
 use super::{Chore, Placement, Run};
 use crate::contract::fault::{Fault, Injector};
@@ -89,8 +89,8 @@ pub(super) fn prepare(
     match saved {
         None => {
             let (header, ops) = program.encode();
-            vm.write(PROGRAM_BASE, bytes_of(std::slice::from_ref(&header)))?;
-            vm.write(PROGRAM_BASE + size_of::<Header>() as u64, bytes_of::<Op>(&ops))?;
+            vm.write_records(PROGRAM_BASE, &[header])?;
+            vm.write_records(PROGRAM_BASE + size_of::<Header>() as u64, &ops)?;
         }
         Some(saved) => write_ram(&vm, &saved.ram)?,
     }

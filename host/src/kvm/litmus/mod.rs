@@ -176,7 +176,7 @@ fn run_machine(
     for (index, (vcpu, seen)) in vcpus.into_iter().enumerate() {
         let (run, done) = (Arc::clone(run), done.clone());
         let body = move || {
-            run.kicks[index].here_i_am();
+            let _here = run.kicks[index].here_i_am();
             // The receiver is gone only when the whole run was given up.
             let _ = done.send(run.vcpu_thread(index, vcpu, seen));
         };

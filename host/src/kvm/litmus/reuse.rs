@@ -13,7 +13,7 @@ use vtick_abi::mailbox;
 use super::super::clock::counter;
 use super::super::kick::Kick;
 use super::super::vcpu::Vcpu;
-use super::super::vm::{Features, Vm, bytes_of};
+use super::super::vm::{Features, Vm};
 use super::super::{Context, Error, affinity};
 use super::helper::{self, Chore};
 use super::machine::Hardware;
@@ -81,7 +81,8 @@ impl Reused {
         let kicks: Arc<[Kick]> = kicks.into();
         let crew = match (seats.pop(), seats.is_empty()) {
             (Some(only), true) => {
-                kicks[0].here_i_am();
+                // It stays: this machine is the caller's, and its watchdog ends with it.
+                std::mem::forget(kicks[0].here_i_am());
                 Crew::Caller(only, Watchdog::start(Arc::clone(&kicks), period)?)
             }
             (last, _) => Crew::threads(seats.into_iter().chain(last), &kicks)?,
@@ -197,11 +198,10 @@ impl Reused {
         let (mut header, ops) = program.encode();
         header.undo = to_undo(program, &ops);
         // A guest that has yet to undo what the last program left reads of this header what that is.
-        // SAFETY: `Header` is plain integers.
-        let before: Header = unsafe { self.vm.read_record(PROGRAM_BASE) }?;
+        let before: Header = self.vm.read_record(PROGRAM_BASE)?;
         header.undo |= before.undo;
-        self.vm.write(PROGRAM_BASE, bytes_of(std::slice::from_ref(&header)))?;
-        self.vm.write(PROGRAM_BASE + size_of::<Header>() as u64, bytes_of::<Op>(&ops))
+        self.vm.write_records(PROGRAM_BASE, &[header])?;
+        self.vm.write_records(PROGRAM_BASE + size_of::<Header>() as u64, &ops)
     }
 }
 
@@ -245,7 +245,7 @@ impl Crew {
             let (run, to_run) = mpsc::channel::<Arc<Run>>();
             let (kicks, done) = (Arc::clone(kicks), done.clone());
             let body = move || {
-                kicks[seat.index].here_i_am();
+                let _here = kicks[seat.index].here_i_am();
                 for run in to_run {
                     let outcome = seat.run(&run);
                     drop(run);

@@ -169,9 +169,8 @@ impl Run {
     pub(super) fn guest_events(&self, vcpu: usize, offset: u64) -> Result<Vec<Event>, Error> {
         let mut events = Vec::new();
         for slot in (0..MAX_RECORDS).step_by(AT_ONCE) {
-            // SAFETY: `Record` is plain integers.
             let records: [Record; AT_ONCE] =
-                unsafe { self.vm.read_record(records_base(vcpu) + (slot * size_of::<Record>()) as u64) }?;
+                self.vm.read_record(records_base(vcpu) + (slot * size_of::<Record>()) as u64)?;
             let written = records.iter().take_while(|record| record.after != 0);
             events.extend(written.map(|record| {
                 Event::Guest(GuestRecord {

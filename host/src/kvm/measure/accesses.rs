@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use vtick_abi::layout::PROGRAM_BASE;
-use vtick_abi::litmus::{Header, Op};
+use vtick_abi::litmus::Header;
 use vtick_abi::mailbox;
 use vtick_abi::measure::Config;
 
@@ -13,7 +13,7 @@ use crate::contract::Ending;
 use crate::controller::Controller;
 use crate::kvm::irqchip::{Counted, User};
 use crate::kvm::lock;
-use crate::kvm::vm::{Vm, bytes_of};
+use crate::kvm::vm::Vm;
 use crate::kvm::{Context, clock};
 use crate::latency::{AccessCosts, Irqchip, Measurement, SCENARIOS, access_program};
 use crate::lines::{Levels, Routing};
@@ -22,8 +22,8 @@ use crate::lines::{Levels, Routing};
 pub(in crate::kvm) fn accesses() -> Result<AccessCosts, MeasureError> {
     let vm = Vm::new()?;
     let (header, ops) = access_program(clock::cntfrq()).encode();
-    vm.write(PROGRAM_BASE, bytes_of(std::slice::from_ref(&header)))?;
-    vm.write(PROGRAM_BASE + size_of::<Header>() as u64, bytes_of::<Op>(&ops))?;
+    vm.write_records(PROGRAM_BASE, &[header])?;
+    vm.write_records(PROGRAM_BASE + size_of::<Header>() as u64, &ops)?;
     let (vcpu, kick) = vm.vcpu(0)?;
     let run = Arc::new(Run {
         vm,
@@ -40,7 +40,7 @@ pub(in crate::kvm) fn accesses() -> Result<AccessCosts, MeasureError> {
     let noted = Arc::new(Mutex::new(AccessCosts::default()));
     let (shared, costs, watcher) = (Arc::clone(&run), Arc::clone(&noted), std::thread::current());
     let body = move || -> Ended {
-        shared.kicks[0].here_i_am();
+        let _here = shared.kicks[0].here_i_am();
         // Nothing is measured but the accesses: this only goes with the loop.
         let mut measurement = Measurement::new(&SCENARIOS[0], Irqchip::User);
         let mut chip = Counted::new(User { controller: &shared.controller, cpu: 0, seen: Levels::NONE });

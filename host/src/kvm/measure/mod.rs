@@ -18,7 +18,7 @@ use super::conditions::Watch;
 use super::kick::Kick;
 use super::vcpu::Vcpu;
 use super::vgic::{self, Vgic};
-use super::vm::{Vm, bytes_of};
+use super::vm::Vm;
 use super::{Context, Error, clock};
 use crate::contract::Ending;
 use crate::controller::Controller;
@@ -47,6 +47,22 @@ pub enum MeasureError {
         /// What it was doing.
         ending: String,
     },
+    /// What has to run beside the guest did not run to the end.
+    #[error("{scenario}: what runs beside the guest came to its end too early: {why}")]
+    Beside {
+        /// Which scenario.
+        scenario: String,
+        /// How that came.
+        why: Box<MeasureError>,
+    },
+}
+
+impl MeasureError {
+    /// Whether this host has no in-kernel GIC for the VM beside the guest, which is no fault of anything.
+    pub fn lacks_neighbour(&self) -> bool {
+        let MeasureError::Beside { why, .. } = self else { return false };
+        matches!(**why, MeasureError::Run(Error::NoVgic(_)))
+    }
 }
 
 /// What the threads of a measurement share.
@@ -87,7 +103,7 @@ pub(super) fn measure(scenario: &Scenario, irqchip: Irqchip, plant: u64) -> Resu
         patience: clock::cntfrq(),
         batch: BATCH,
     };
-    vm.write(MEASURE_BASE, bytes_of(std::slice::from_ref(&config)))?;
+    vm.write_records(MEASURE_BASE, &[config])?;
     let vcpus = (0..scenario.vcpus).map(|index| vm.vcpu(index)).collect::<Result<Vec<_>, _>>()?;
     let (vcpus, kicks): (Vec<Vcpu>, Vec<Kick>) = vcpus.into_iter().unzip();
     let vgic = match irqchip {
@@ -110,7 +126,9 @@ pub(super) fn measure(scenario: &Scenario, irqchip: Irqchip, plant: u64) -> Resu
     let beside = Companion::start(scenario.beside)?;
     let threads = start(&run, scenario, vcpus)?;
     let ended = watch(&run, threads, &config);
-    drop(beside);
+    if let Some(beside) = beside {
+        beside.finish().map_err(|why| MeasureError::Beside { scenario: scenario.name.to_string(), why: why.into() })?;
+    }
 
     let mut all = Measurement::new(scenario, irqchip);
     for (ending, measurement) in ended? {
@@ -134,7 +152,7 @@ fn start(run: &Arc<Run>, scenario: &Scenario, vcpus: Vec<Vcpu>) -> Result<Vec<Th
         let (run, mut measurement) = (Arc::clone(run), Measurement::new(scenario, run.irqchip));
         let watcher = std::thread::current();
         let body = move || {
-            run.kicks[cpu].here_i_am();
+            let _here = run.kicks[cpu].here_i_am();
             let watch = Watch::start(cpu, run.kicks.len());
             let ending = run.run_vcpu(cpu, vcpu, &mut measurement);
             measurement.conditions(watch.stop());

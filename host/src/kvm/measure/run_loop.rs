@@ -131,8 +131,7 @@ impl Run {
         let mut failed = None;
         let samples = (0..count.min(MAX_SAMPLES)).map_while(|index| {
             let address = records_base(cpu) + index * size_of::<Sample>() as u64;
-            // SAFETY: `Sample` is plain integers.
-            unsafe { self.vm.read_record::<Sample>(address) }.map_err(|error| failed = Some(error)).ok()
+            self.vm.read_record::<Sample>(address).map_err(|error| failed = Some(error)).ok()
         });
         books.measurement.batch(samples, &books.stamps, books.offset, std::mem::take(&mut books.ledger));
         books.stamps.clear();

@@ -2,10 +2,10 @@
 
 mod text;
 
-use super::record::{Measured, Unit};
+use super::record::{Host, Measured, Unit};
 use super::statistics::{mann_whitney, median_interval};
 use crate::figures::percent;
-use crate::latency::{Irqchip, Outcome, Summary};
+use crate::latency::{Irqchip, Outcome, Scenario, Summary};
 
 /// Odds below which a difference of noisy figures is taken for real.
 const SIGNIFICANT: f64 = 0.01;
@@ -89,6 +89,8 @@ pub struct Comparison {
     unit: Unit,
     /// The kernels, before and after.
     pub kernels: [String; 2],
+    /// What besides the kernel is not the same, in words: the machines, and how scenarios of one name were measured.
+    pub others: Vec<String>,
     /// All figures that both have, in the first record's order.
     pub differences: Vec<Difference>,
     /// Measurements that only the first has.
@@ -105,6 +107,7 @@ pub fn compare(before: &Measured, after: &Measured) -> Result<Comparison, Compar
     let mut comparison = Comparison {
         unit: before.host.unit,
         kernels: [before.host.kernel.clone(), after.host.kernel.clone()],
+        others: other_machine(&before.host, &after.host),
         differences: Vec::new(),
         missing: Vec::new(),
         dearer: Vec::new(),
@@ -116,6 +119,7 @@ pub fn compare(before: &Measured, after: &Measured) -> Result<Comparison, Compar
             comparison.missing.push(format!("{} on {}", a.scenario.name, a.irqchip));
             continue;
         };
+        comparison.others.extend(other_scenario(&a.scenario, &b.scenario));
         for (figure, part, x) in named_figures(a) {
             let Some((_, _, y)) = named_figures(b).into_iter().find(|(name, ..)| *name == figure) else { continue };
             let in_unit = |p50, of: &Measured| of.host.in_unit(p50);
@@ -138,6 +142,47 @@ pub fn compare(before: &Measured, after: &Measured) -> Result<Comparison, Compar
         }
     }
     if comparison.differences.is_empty() { Err(CompareError::Nothing) } else { Ok(comparison) }
+}
+
+/// What two machines differ in besides their kernels.
+fn other_machine(before: &Host, after: &Host) -> Vec<String> {
+    let fields = |host: &Host| {
+        [
+            ("CPU", host.cpu.clone()),
+            ("KVM mode", host.kvm_mode.clone()),
+            ("host GIC", host.gic.clone()),
+            ("CPUs", host.cpus.to_string()),
+            ("counter", format!("{} Hz", host.cntfrq)),
+            ("settings", host.settings.clone()),
+            ("power", host.power.clone()),
+            ("deterministic", host.deterministic.to_string()),
+        ]
+    };
+    differing("host", fields(before), fields(after))
+}
+
+/// What differs in how a scenario was measured.
+fn other_scenario(before: &Scenario, after: &Scenario) -> Vec<String> {
+    let fields = |scenario: &Scenario| {
+        let us = |span: crate::latency::Span| format!("{} us", span.0);
+        [
+            ("stimulus", format!("{:?}", scenario.stimulus)),
+            ("wait", format!("{:?}", scenario.wait)),
+            ("beside it", format!("{:?}", scenario.beside)),
+            ("vCPUs", scenario.vcpus.to_string()),
+            ("delay", us(scenario.delay)),
+            ("spread", us(scenario.spread)),
+            ("period", us(scenario.period)),
+            ("warm-up", scenario.warm_up.to_string()),
+            ("interrupts", scenario.interrupts.to_string()),
+        ]
+    };
+    differing(&before.name, fields(before), fields(after))
+}
+
+fn differing<const N: usize>(whose: &str, before: [(&str, String); N], after: [(&str, String); N]) -> Vec<String> {
+    let differ = before.into_iter().zip(after).filter(|((_, before), (_, after))| before != after);
+    differ.map(|((what, before), (_, after))| format!("{whose}: {what} {before} -> {after}")).collect()
 }
 
 fn per_interrupt(outcome: &Outcome) -> f64 {
@@ -169,7 +214,8 @@ impl Comparison {
     /// Whether nothing differs at all.
     pub fn is_identical(&self) -> bool {
         let same = |d: &Difference| d.confidence == Confidence::Identical;
-        self.missing.is_empty() && self.dearer.is_empty() && self.differences.iter().all(same)
+        let alike = self.missing.is_empty() && self.dearer.is_empty() && self.others.is_empty();
+        alike && self.differences.iter().all(same)
     }
 
     /// What a limit of `percent` does not allow, a line each: a total that is surely dearer by more, more system calls,
@@ -289,6 +335,35 @@ mod tests {
         let mut two = exact(7633);
         two.latency.push(Outcome { irqchip: Irqchip::Bare, ..two.latency[0].clone() });
         assert_eq!(compare(&two, &exact(7633)).unwrap().over(50.0), ["vtimer-spin on bare: not measured any more"]);
+    }
+
+    #[test]
+    fn records_of_other_machines_are_not_identical_and_say_what_differs() {
+        let other = |change: fn(&mut Measured)| {
+            let mut record = exact(7633);
+            change(&mut record);
+            let comparison = compare(&exact(7633), &record).unwrap();
+            assert!(!comparison.is_identical());
+            comparison.to_text(false)
+        };
+        let text = other(|record| record.host.cpu = "Cortex-A57".to_owned());
+        assert!(text.contains("host: CPU  -> Cortex-A57"), "{text}");
+        assert!(text.contains("not the kernel's alone") && !text.contains("identical: "), "{text}");
+        for (change, due) in [
+            ((|r| r.host.kvm_mode = "nVHE".to_owned()) as fn(&mut Measured), "host: KVM mode"),
+            (|r| r.host.gic = "GICv2".to_owned(), "host: host GIC"),
+            (|r| r.host.cpus = 4, "host: CPUs 0 -> 4"),
+            (|r| r.host.cntfrq = 25_000_000, "host: counter 1000000000 Hz -> 25000000 Hz"),
+            (|r| r.host.settings = "x".to_owned(), "host: settings"),
+            (|r| r.latency[0].scenario.vcpus = 2, "vtimer-spin: vCPUs 1 -> 2"),
+            (|r| r.latency[0].scenario.interrupts = 1, "vtimer-spin: interrupts"),
+        ] {
+            let text = other(change);
+            assert!(text.contains(due), "{due} was due in\n{text}");
+        }
+        let kernel =
+            compare(&exact(7633), &Measured { host: Host { kernel: "6.13".into(), ..exact(1).host }, ..exact(7633) });
+        assert!(kernel.unwrap().is_identical(), "kernels are what is compared");
     }
 
     #[test]

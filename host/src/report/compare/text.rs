@@ -15,6 +15,10 @@ impl Comparison {
             true => writeln!(text, "Linux {before}; medians in {unit}"),
             false => writeln!(text, "Linux {before} -> {after}; medians in {unit}"),
         };
+        if !self.others.is_empty() {
+            text.push_str("what differs is not the kernel's alone:\n");
+            self.others.iter().for_each(|line| text.push_str(&format!("- {line}\n")));
+        }
         if self.is_identical() {
             let _ = writeln!(text, "identical: {} figures, value for value", self.differences.len());
             return text;

@@ -119,14 +119,33 @@ fn legend(page: &mut String, names: &[(String, String)]) {
 
 #[cfg(test)]
 mod tests {
+    use vtick_abi::measure::Sample;
+
     use super::*;
-    use crate::latency::{Irqchip, Measurement, SCENARIOS};
+    use crate::latency::{Irqchip, Ledger, Measurement, SCENARIOS, Scenario};
 
     #[test]
     fn what_a_record_says_cannot_become_markup() {
         let host = Host { kernel: "<script>\"&".to_owned(), ..Host::default() };
-        let outcome = Measurement::new(&SCENARIOS[0], Irqchip::User).outcome();
-        let page = page(&[Measured { host, latency: vec![outcome] }]);
+        let evil = "</title></svg><script>'\"&";
+        let named = |plain: &Scenario| Scenario { name: evil.into(), what: evil.into(), ..plain.clone() };
+        let outcome = |scenario: &Scenario| {
+            let mut measurement = Measurement::new(&Scenario { warm_up: 0, ..named(scenario) }, Irqchip::User);
+            let sample = Sample {
+                deadline: 1000,
+                vector: 8000,
+                acknowledged: 9000,
+                handled: 9010,
+                ended: 9500,
+                resumed: 9600,
+                iar: 27,
+                ..Sample::default()
+            };
+            measurement.batch([sample; 3].into_iter(), &[], 0, Ledger::default());
+            measurement.outcome()
+        };
+        let latency = SCENARIOS.iter().map(outcome).collect();
+        let page = page(&[Measured { host, latency }]);
         assert!(page.contains("&lt;script&gt;&quot;&amp;") && !page.contains("<script"), "{page}");
         assert!(!page.contains("http"), "the page is self-contained");
     }

@@ -28,7 +28,8 @@ pub(super) fn waterfalls(page: &mut String, records: &[Measured]) {
             let chart = svg::waterfall(&format!("{name}, hop by hop"), &bars, unit(records));
             let _ = write!(
                 page,
-                "<figure class=\"panel\"><h3>{name}</h3><figcaption>{}</figcaption>{chart}</figure>",
+                "<figure class=\"panel\"><h3>{}</h3><figcaption>{}</figcaption>{chart}</figure>",
+                escape(name),
                 escape(what)
             );
         }
@@ -58,7 +59,8 @@ pub(super) fn distributions(page: &mut String, records: &[Measured]) {
                 p50: summary.p50,
             })
             .collect();
-        let _ = write!(page, "<figure class=\"panel\"><h3>{name}</h3><figcaption>{}</figcaption>", escape(what));
+        let _ =
+            write!(page, "<figure class=\"panel\"><h3>{}</h3><figcaption>{}</figcaption>", escape(name), escape(what));
         let names = found
             .iter()
             .enumerate()

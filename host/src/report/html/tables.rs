@@ -29,9 +29,10 @@ pub(super) fn glance(page: &mut String, records: &[Measured]) {
             let handler = outcome.deadline_to_handler.as_ref();
             let _ = write!(
                 page,
-                "<tr{}><td title=\"{}\">{name}<td>{}",
+                "<tr{}><td title=\"{}\">{}<td>{}",
                 if outcome.irqchip == Irqchip::Bare { " class=\"soft\"" } else { "" },
                 escape(what),
+                escape(name),
                 escape(&label(records, entry))
             );
             for text in [
@@ -65,7 +66,7 @@ pub(super) fn ledgers(page: &mut String, records: &[Measured]) {
     for (name, _) in scenarios(records) {
         for entry @ (_, outcome) in of_scenario(records, name) {
             let (c, l) = (&outcome.counts, &outcome.ledger);
-            let _ = write!(page, "<tr><td>{name}<td>{}", escape(&label(records, entry)));
+            let _ = write!(page, "<tr><td>{}<td>{}", escape(name), escape(&label(records, entry)));
             for (count, bad) in [
                 (c.expected, false),
                 (c.delivered, false),

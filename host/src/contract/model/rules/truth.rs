@@ -7,7 +7,7 @@ use crate::contract::Clause;
 use crate::lines::Levels;
 
 /// The bits of version 1 of the capability.
-const KNOWN: u32 = Levels::VTIMER.0 | Levels::PTIMER.0 | Levels::PMU.0;
+const KNOWN: u64 = Levels::VTIMER.0 | Levels::PTIMER.0 | Levels::PMU.0;
 
 pub(crate) fn judge(judge: &mut Judge, vcpu: &Vcpu) {
     for run in &vcpu.runs {
@@ -40,7 +40,7 @@ pub(crate) fn judge(judge: &mut Judge, vcpu: &Vcpu) {
 }
 
 /// Since when the levels that are shown wrong have been otherwise.
-fn why(vcpu: &Vcpu, run: &Run, wrong: u32) -> String {
+fn why(vcpu: &Vcpu, run: &Run, wrong: u64) -> String {
     let Some((device, history)) = LEVELS.into_iter().zip(&vcpu.devices).find(|(level, _)| wrong & level.0 != 0) else {
         return String::new();
     };

@@ -157,11 +157,11 @@ pub(super) const EXPECTATIONS: &[Form<Expectation>] = &[
 ];
 
 fn of_levels(levels: Levels) -> Piece {
-    Number(levels.0.into())
+    Number(levels.0)
 }
 
 fn levels(piece: &Piece) -> Levels {
-    Levels(number(piece) as u32)
+    Levels(number(piece))
 }
 
 fn spanned(first: Piece, span: Span) -> Vec<Piece> {

@@ -199,7 +199,7 @@ impl<'a> Cursor<'a> {
         }
         let mut all = 0;
         loop {
-            all |= u64::from(self.choice("levels (none, vtimer, ptimer, pmu, or several of them with +)", LEVELS)?);
+            all |= self.choice("levels (none, vtimer, ptimer, pmu, or several of them with +)", LEVELS)?;
             if self.take("+").is_err() {
                 return Ok(all);
             }
@@ -232,7 +232,7 @@ pub(super) fn is_name(token: &Token) -> bool {
 
 const LINES: &[(&str, u64)] = &[("IRQ", 0), ("FIQ", 1)];
 const VERBS: &[(&str, u64)] = &[("lower", 0), ("raise", 1)];
-const LEVELS: &[(&str, u32)] = &[("vtimer", Levels::VTIMER.0), ("ptimer", Levels::PTIMER.0), ("pmu", Levels::PMU.0)];
+const LEVELS: &[(&str, u64)] = &[("vtimer", Levels::VTIMER.0), ("ptimer", Levels::PTIMER.0), ("pmu", Levels::PMU.0)];
 
 /// Reads what the slot called `slot` may hold.
 pub(super) fn read(slot: &str, cursor: &mut Cursor, context: Context) -> Result<Piece, Wanted> {
@@ -300,7 +300,7 @@ pub(super) fn show(slot: &str, piece: &Piece, context: Context) -> String {
         ("line", Piece::Number(line)) => known(LINES, |known| known == line),
         ("verb", Piece::Number(level)) => known(VERBS, |known| known == level),
         ("levels", Piece::Number(0)) => "none".to_owned(),
-        ("levels", Piece::Number(levels)) => Levels(*levels as u32).to_string(),
+        ("levels", Piece::Number(levels)) => Levels(*levels).to_string(),
         ("result", Piece::Number(result)) => match ERRNOS.iter().find(|(_, e)| i64::from(-*e) == *result as i64) {
             Some((name, _)) => format!("-{name}"),
             None => (*result as i64).to_string(),

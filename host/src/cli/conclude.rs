@@ -1,0 +1,44 @@
+//! `vtick test --conclude`: the end of a run whose host is gone for good, on any machine. The verdicts so far are summed up
+//! and recorded; what has none was not exercised.
+
+use super::journal::Journal;
+use super::test::{TestArgs, show};
+use super::{Done, Output};
+use crate::contract::{self, Case, Judgement, Verdict};
+use crate::report::verdicts::{self, Verdicts};
+use crate::report::{CheckRecord, Overall, Record, Tally, terminal};
+use crate::say::{print, println};
+
+/// Sums up what the journal holds of what was to run; `why`: what ended the run.
+pub(super) fn conclude(chosen: Vec<Case>, args: &TestArgs, why: &str, mut output: Output) -> anyhow::Result<Done> {
+    let journal = Journal::open(false, args.resume.as_deref())?;
+    let Some(host) = journal.host().cloned() else { anyhow::bail!("the run came to nothing: {why}") };
+    let mut record = Record::new(host);
+    record.incomplete = Some(why.to_owned());
+    for case in &chosen {
+        let (result, told) = journal.past(case, &record.host).map_or_else(
+            || {
+                let reason = format!("the run ended before it: {why}");
+                let judgement = Judgement { verdict: Verdict::NotExercised, reason };
+                (contract::past(case, &record.host, judgement, None), false)
+            },
+            |(result, told)| (result, told == super::journal::Told::Yes),
+        );
+        if !told {
+            show(args, &result);
+        }
+        record.checks.push(result);
+    }
+    let tally = Tally::of(record.checks.iter().map(CheckRecord::meaning));
+    if args.ktap {
+        print!("{}", verdicts::ktap(&[Verdicts::of(&record.host, &record.checks)]));
+    } else {
+        terminal::summary(&tally);
+        println!("incomplete: {why}");
+    }
+    output.write(&record)?;
+    match tally.overall(args.strict) {
+        Overall::Violated => Ok(Done::Ran(false)),
+        Overall::Held | Overall::NothingExercised => anyhow::bail!("the run is incomplete: {why}"),
+    }
+}
