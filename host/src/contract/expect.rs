@@ -233,7 +233,7 @@ mod tests {
         let guest =
             |op, kind, before, after, value| Event::Guest(GuestRecord { vcpu: 0, op, kind, before, after, value });
         let exit = |returned, exit, levels| {
-            Event::Return(Return { vcpu: 0, entered: returned - 5, returned, exit, levels, pc: None })
+            Event::Return(Return { vcpu: 0, entered: returned - 5, returned, exit, levels, pc: None, reason: None })
         };
         let read = Exit::MmioRead { address: 0x0b00_0038, len: 8 };
         let events = vec![

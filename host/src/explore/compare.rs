@@ -81,7 +81,15 @@ mod tests {
             record(header.entry[0], kind::OP, at),
             Event::Action { at: at + 5, action: 0, due: None, result: -19 },
             record(header.entry[0] + 1, kind::OP, at + 8),
-            Event::Return(Return { vcpu: 0, entered: at, returned: at + 20, exit, levels: level, pc: None }),
+            Event::Return(Return {
+                vcpu: 0,
+                entered: at,
+                returned: at + 20,
+                exit,
+                levels: level,
+                pc: None,
+                reason: None,
+            }),
         ];
         if irq_first {
             events.push(record(header.irq[0], kind::IRQ, at - 5));

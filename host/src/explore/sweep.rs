@@ -175,7 +175,7 @@ mod tests {
 
     fn returned(entered: u64, returned: u64) -> Event {
         let exit = Exit::Interrupted;
-        Event::Return(Return { vcpu: 0, entered, returned, exit, levels: Levels::NONE, pc: None })
+        Event::Return(Return { vcpu: 0, entered, returned, exit, levels: Levels::NONE, pc: None, reason: None })
     }
 
     /// A transcript of one deadline at guest time `deadline`, whose guest is 1000 ticks behind the host.

@@ -86,6 +86,11 @@ impl Vcpu {
         Levels(unsafe { (&raw const run.s.regs.device_irq_level).read_volatile() })
     }
 
+    /// `kvm_run.exit_reason`, as the last return of KVM_RUN left it.
+    pub(super) fn exit_reason(&mut self) -> u32 {
+        self.fd.get_kvm_run().exit_reason
+    }
+
     /// The answer to an MMIO read that KVM_RUN returned with, taken in by the next KVM_RUN.
     #[inline(always)]
     pub(super) fn answer(&mut self, value: u64) {

@@ -23,6 +23,9 @@ pub struct Return {
     /// The program counter, where the program asks for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pc: Option<u64>,
+    /// kvm_run.exit_reason, where KVM_RUN failed with EINTR: KVM_EXIT_*.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<u32>,
 }
 
 impl std::fmt::Display for Return {

@@ -36,7 +36,15 @@ mod tests {
     use crate::lines::Levels;
 
     fn eintr(returned: u64) -> Return {
-        Return { vcpu: 0, entered: returned - 3, returned, exit: Exit::Interrupted, levels: Levels::VTIMER, pc: None }
+        Return {
+            vcpu: 0,
+            entered: returned - 3,
+            returned,
+            exit: Exit::Interrupted,
+            levels: Levels::VTIMER,
+            pc: None,
+            reason: None,
+        }
     }
 
     fn transcript(ending: impl Fn(Storm) -> Ending) -> Transcript {

@@ -312,7 +312,15 @@ impl Seat {
                         return Err(unclean(format!("levels {levels} after both timers and the PMU were turned off")));
                     }
                     self.vcpu.answer(mailbox::COMMAND_LITMUS);
-                    events.push(Event::Return(Return { vcpu: self.index, entered, returned, exit, levels, pc: None }));
+                    events.push(Event::Return(Return {
+                        vcpu: self.index,
+                        entered,
+                        returned,
+                        exit,
+                        levels,
+                        pc: None,
+                        reason: None,
+                    }));
                     return Ok(());
                 }
                 (_, Exit::Interrupted) => {}

@@ -72,7 +72,8 @@ impl Run {
             }
             reported = levels;
             let pc = if self.notes_pc { Some(vcpu.register(registers::PC)?) } else { None };
-            let seen_now = Return { vcpu: index, entered, returned, exit, levels, pc };
+            let reason = (exit == Exit::Interrupted).then(|| vcpu.exit_reason());
+            let seen_now = Return { vcpu: index, entered, returned, exit, levels, pc, reason };
             if self.aloud {
                 // As an error (<3>), which even a quiet console shows. Where it may not be said, last words alone are lost.
                 let _ = log::say(&format!("<3>vtick: at {returned}: vCPU {index} {seen_now}"));

@@ -19,6 +19,7 @@ pub const RULES: &[(&str, &str)] = &[
     ("notice-of-rise", "C4: no guest code runs after a rise before KVM_RUN has returned."),
     ("notice-of-fall", "C4: no guest code runs behind an exit that follows a fall before KVM_RUN has returned."),
     ("return-without-cause", "C6: EINTR has a cause: a level that changed, a signal, immediate_exit."),
+    ("eintr-says-intr", "C6: with EINTR the exit reason is KVM_EXIT_INTR, but for immediate_exit."),
     ("unknown-exit", "C6: KVM_RUN returns with what the guest asked for."),
     ("signal-ends-kvm-run", "C6: a signal ends KVM_RUN."),
     ("access-is-an-exit", "C5: an access is an exit while it runs, on the clock of guest and host."),

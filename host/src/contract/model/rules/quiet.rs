@@ -10,6 +10,9 @@ use super::super::{Judge, LEVELS};
 use crate::contract::{Action, Clause, Ending, Irqchip};
 use crate::exit::Exit;
 
+/// What exit_reason says with EINTR (include/uapi/linux/kvm.h).
+const KVM_EXIT_INTR: u32 = 10;
+
 pub(crate) fn judge(judge: &mut Judge, vcpu: &Vcpu) {
     returns_have_causes(judge, vcpu);
     signals_are_seen(judge, vcpu);
@@ -43,6 +46,11 @@ fn returns_have_causes(judge: &mut Judge, vcpu: &Vcpu) {
                 judge.object(Clause::C6, "unknown-exit", vcpu.index, exit.returned, what);
                 continue;
             }
+        }
+        // With immediate_exit KVM_RUN returns before it says why.
+        if let Some(reason) = exit.reason.filter(|&reason| reason != KVM_EXIT_INTR && !immediate) {
+            let what = format!("{exit}, with exit_reason {reason}; due is KVM_EXIT_INTR ({KVM_EXIT_INTR})");
+            judge.object(Clause::C6, "eintr-says-intr", vcpu.index, exit.returned, what);
         }
         // A level that may have moved is a cause, even if it was back by the time it was told.
         let moved = LEVELS.into_iter().zip(&vcpu.devices).any(|(device, history)| match told.contains(device) {

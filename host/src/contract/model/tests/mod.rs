@@ -58,7 +58,15 @@ impl Tape {
 
     /// KVM_RUN was called, and returned.
     fn run(mut self, entered: u64, returned: u64, exit: Exit, levels: Levels) -> Tape {
-        self.events.push(Event::Return(Return { vcpu: 0, entered, returned, exit, levels, pc: None }));
+        self.events.push(Event::Return(Return { vcpu: 0, entered, returned, exit, levels, pc: None, reason: None }));
+        self
+    }
+
+    /// What exit_reason said with it.
+    fn reason(mut self, reason: u32) -> Tape {
+        if let Some(Event::Return(exit)) = self.events.last_mut() {
+            exit.reason = Some(reason);
+        }
         self
     }
 

@@ -47,8 +47,8 @@ impl Spin {
 #[test]
 fn a_level_that_rises_and_falls_and_is_told_each_time() {
     let tape = spin().guest();
-    let tape = tape.run(5, 1030, EINTR, VTIMER).run(1040, 2030, READ, VTIMER);
-    let tape = tape.run(2040, 2100, EINTR, NONE).run(2110, 2300, DONE, NONE);
+    let tape = tape.run(5, 1030, EINTR, VTIMER).reason(10).run(1040, 2030, READ, VTIMER);
+    let tape = tape.run(2040, 2100, EINTR, NONE).reason(10).run(2110, 2300, DONE, NONE);
     assert_eq!(tape.objections(), [""; 0]);
 }
 
@@ -159,6 +159,7 @@ fn a_signal_that_shows_a_level_told_before_and_an_exit_at_once() {
         .run(170, 430, asks(set), NONE)
         .acted(set, 435, 0)
         .run(440, 445, EINTR, NONE)
+        .reason(6)
         .op(ask_exit, 410, 470, set.0 as u64)
         .run(450, 600, DONE, NONE);
     assert_eq!(tape.objections(), [""; 0]);

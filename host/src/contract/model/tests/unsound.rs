@@ -98,6 +98,10 @@ const CASES: &[Case] = &[
             .run(165, 170, EINTR, NONE)
             .run(180, 300, DONE, NONE)
     }),
+    ("eintr-says-intr", "EINTR for a level, and exit_reason says MMIO (6)", || {
+        let tape = spin().guest().run(5, 1030, EINTR, VTIMER).reason(6);
+        tape.run(1040, 2030, READ, VTIMER).run(2040, 2100, EINTR, NONE).run(2110, 2300, DONE, NONE)
+    }),
     ("unknown-exit", "an exit reason that nobody asked for", || {
         Tape::new(Program::new(1_000_000)).run(5, 50, Exit::Other { number: 9 }, NONE).run(60, 100, DONE, NONE)
     }),
