@@ -221,6 +221,16 @@ impl Operation {
         }
     }
 
+    /// Whether a program of so many vCPUs can have it: a line of another vCPU takes one, and a machine moves when all of its
+    /// vCPUs ask for it.
+    pub fn fits(self, vcpus: usize) -> bool {
+        match self {
+            Operation::NextLine(_) => vcpus > 1,
+            Operation::SaveRestore => vcpus == 1,
+            _ => true,
+        }
+    }
+
     /// Whether a level may rise by it, now or later.
     pub fn raises_a_level(self) -> bool {
         use Operation::{Arm, Enable, Move, PmuOverflow, SetCtl, SetCval};

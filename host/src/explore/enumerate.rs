@@ -109,7 +109,7 @@ pub fn is_canonical(sketch: &Sketch) -> bool {
     if sketch.routing == Routing::Ignore && (!sketch.any(Operation::raises_a_level) || sketch.any(Operation::sleeps)) {
         return false;
     }
-    if sketch.words.len() == 1 && sketch.any(|operation| matches!(operation, Operation::NextLine(_))) {
+    if !sketch.words.iter().flatten().all(|operation| operation.fits(sketch.words.len())) {
         return false;
     }
     let in_order = sketch.words.windows(2).all(|pair| pair[0].len() != pair[1].len() || pair[0] >= pair[1]);

@@ -31,10 +31,7 @@ pub fn sketch(seed: u64, number: u64, alphabet: &[Operation], ops: usize, vcpus:
     random.next();
     let vcpus = 1 + random.below(vcpus);
     let routing = if random.below(3) == 0 { Routing::Ignore } else { Routing::Wire };
-    let fits = |operation: &&Operation| {
-        (routing != Routing::Ignore || !operation.sleeps())
-            && (vcpus > 1 || !matches!(operation, Operation::NextLine(_)))
-    };
+    let fits = |operation: &&Operation| operation.fits(vcpus) && (routing != Routing::Ignore || !operation.sleeps());
     let letters: Vec<Operation> = alphabet.iter().filter(fits).copied().collect();
     let lengths: Vec<usize> = (0..vcpus).map(|_| 1 + random.below(ops)).collect();
     let mut letter = || {
