@@ -117,6 +117,9 @@ pub(crate) fn coverage(cache: &Cache, options: &Options, test: impl Fn(&Options)
 }
 
 /// The hosts on which different code of KVM runs.
+///
+/// One with VHE and a GIC that can't be virtualised is not among them: the checks of the physical timer take it down one
+/// after the other, and each time the silence has to be waited for.
 fn machines(given: &Machine) -> Vec<Machine> {
     let default = || given.clone();
     vec![
@@ -125,7 +128,6 @@ fn machines(given: &Machine) -> Vec<Machine> {
         Machine { mode: Some(Mode::Protected), ..default() },
         Machine { cpus: 2, ..default() },
         Machine { gic: Gic::V2, ..default() },
-        Machine { gic: Gic::NotVirtual, ..default() },
         Machine { gic: Gic::NotVirtual, mode: Some(Mode::Nvhe), ..default() },
     ]
 }

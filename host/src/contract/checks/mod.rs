@@ -12,6 +12,7 @@ mod c06_quiet;
 mod c07_always_there;
 mod c08_lines;
 mod c09_addressing;
+mod c10_emulated;
 mod c10_timers;
 mod c11_sleep;
 mod c12_state;
@@ -42,7 +43,9 @@ pub fn all() -> impl Iterator<Item = &'static Check> {
         c08_lines::CHECKS,
         c09_addressing::CHECKS,
         c10_timers::CHECKS,
+        c10_emulated::CHECKS,
         c11_sleep::CHECKS,
+        c10_emulated::SLEEPS,
         c12_state::CHECKS,
         c13_neighbours::CHECKS,
         c14_pmu::CHECKS,
