@@ -88,6 +88,7 @@ fn transcript(program: &Program) -> Transcript {
             exit,
             levels: Levels(3),
             pc: None,
+            reason: None,
         }));
         events.push(Event::Line { at, vcpu: 0, line: Line::Irq, level: op % 2 == 0 });
     }
