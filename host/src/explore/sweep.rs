@@ -85,6 +85,8 @@ pub const SWEEPS: &[Sweep] = &[
         what: "a signal to the vCPU's thread, over an MMIO exit and a WFI",
         span: ACTORS,
         program: |p| {
+            // A signal that comes before the WFI does not end it.
+            p.arm_vtimer(p.us(400));
             p.ask(Action::SignalAfter { ticks: 0, vcpu: 0 });
             p.mmio_read();
             p.wfi();
