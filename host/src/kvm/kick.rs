@@ -32,8 +32,11 @@ impl Kick {
     /// Called by the vCPU's thread itself, first. It can be reached as long as it keeps what is returned.
     #[must_use = "the thread cannot be reached any more once this is dropped"]
     pub(super) fn here_i_am(&self) -> Here<'_, libc::pid_t> {
+        // Not by the C library's function: Rust's own library refers to that weakly, and where nothing else of the static
+        // program needs it, as on an arm64 machine, the linker leaves a call of nothing.
         // SAFETY: always succeeds.
-        self.thread.enter(unsafe { libc::gettid() })
+        let id = unsafe { libc::syscall(libc::SYS_gettid) };
+        self.thread.enter(libc::pid_t::try_from(id).expect("a thread's id is a pid_t"))
     }
 
     /// How long the thread has been ready to run and did not, in nanoseconds; 0: it has not begun or has ended, or the kernel
