@@ -114,8 +114,8 @@ impl Resumed<'_> {
     /// Changes the instructions, and lets it go on.
     pub(super) fn go(&self, folder: &Path) -> Result<()> {
         let monitor = Machine::monitor(folder).context("the folder's path is too long")?;
-        await_socket(&monitor)?;
-        await_monitor(&mut Qmp::connect(&monitor)?, "info status", |said| Ok(!said.contains("inmigrate")))?;
+        let mut qmp = once_there(|| Qmp::connect(&monitor))?;
+        await_monitor(&mut qmp, "info status", |said| Ok(!said.contains("inmigrate")))?;
         let mut gdb = connect(folder)?;
         restore_timer(&mut gdb)?;
         for Patch { address, old, new } in &self.patches {
@@ -157,13 +157,17 @@ fn call_it_paused(state: &mut [u8]) -> Result<()> {
 }
 
 fn connect(folder: &Path) -> Result<Gdb> {
-    let socket = folder.join("gdb");
-    await_socket(&socket)?;
-    Gdb::connect(&socket)
+    once_there(|| Gdb::connect(&folder.join("gdb")))
 }
 
-fn await_socket(socket: &Path) -> Result<()> {
-    wait("QEMU does not start", || Ok(socket.exists()))
+/// Connects as soon as that is possible: QEMU makes the file of a socket a little before it listens there.
+fn once_there<T>(connect: impl Fn() -> Result<T>) -> Result<T> {
+    let mut connected = None;
+    wait("QEMU does not start", || {
+        connected = connect().ok();
+        Ok(connected.is_some())
+    })?;
+    connected.context("QEMU does not start")
 }
 
 fn await_monitor(qmp: &mut Qmp, question: &str, done: impl Fn(&str) -> Result<bool>) -> Result<()> {
