@@ -14,7 +14,7 @@ use super::verdict::{Judged, Judgement, Unheld};
 use crate::report::{CheckRecord, Host};
 
 /// The most runs of a program.
-const MOST: u32 = 8;
+const MOST: u32 = 10;
 /// Spans are doubled from run to run so often.
 const DOUBLINGS: u32 = 4;
 /// Violations that are one verdict, seen in runs that nothing disturbed.
@@ -54,7 +54,7 @@ pub fn run<E: std::fmt::Display>(
         let lag = transcript.timer_lag().filter(|_| terms.time_is_real);
         let proof = Proof::of(&transcript, &program, terms);
         if let Some(verdict) = seen.take(judged, proof, lag) {
-            let shaken = proof == Proof::Disturbed;
+            let shaken = matches!(proof, Proof::Disturbed | Proof::Interfered);
             let record = record(case, host, scale, verdict.into(), Some(transcript));
             return CheckRecord { shaken, objections: opinions, ..record };
         }
@@ -75,6 +75,8 @@ enum Proof {
     Calm,
     /// Something else may be the cause.
     Disturbed,
+    /// A vCPU was sent a signal, which ends a WFI: nothing of it may have come from the kernel.
+    Interfered,
 }
 
 impl Proof {
@@ -84,6 +86,8 @@ impl Proof {
         };
         if !terms.varies || transcript.endings.iter().any(broke) || transcript.refusals().next().is_some() {
             Proof::Certain
+        } else if transcript.was_interfered_with() {
+            Proof::Interfered
         } else if transcript.is_calm(program) || cause::has_overslept(transcript, program.us(LONG_US)) {
             Proof::Calm
         } else {
@@ -131,6 +135,10 @@ impl Seen {
             }
             Err(Unheld::Disturbed(reason)) => {
                 self.disturbance = Some(reason);
+                None
+            }
+            Err(Unheld::Violated(reason)) if proof == Proof::Interfered => {
+                self.disturbance = Some(format!("a vCPU was sent a signal: {reason}"));
                 None
             }
             Err(Unheld::Violated(reason)) => {
@@ -224,6 +232,9 @@ mod tests {
         assert_eq!(lagging(1).take(held(), Proof::Calm, Some(9)), Some(held()));
         let reason = "ISTATUS was clear 9 ticks after the deadline: low";
         assert_eq!(lagging(8).give_up(), violated(format!("in each of 8 runs: {reason}")));
+        let mut signalled = Seen::default();
+        (0..9).for_each(|_| assert_eq!(signalled.take(violated("woke"), Proof::Interfered, None), None));
+        assert_eq!(signalled.give_up(), disturbed("in each of 9 runs: a vCPU was sent a signal: woke"));
         let mut once = lagging(2);
         assert_eq!(once.take(disturbed("late"), Proof::Calm, None), None);
         assert_eq!(once.give_up(), disturbed("in each of 3 runs: late"));

@@ -33,12 +33,10 @@ impl Transcript {
             && neighbour.is_none_or(|(transcript, program)| transcript.is_calm(program))
     }
 
-    /// Whether a vCPU's thread was sent a signal, or elsewhere, because it was told to be.
+    /// Whether a vCPU's thread was sent a signal by what disturbs the program: it ends KVM_RUN, and the guest's WFI.
     pub(in crate::contract) fn was_interfered_with(&self) -> bool {
-        let interference = |event: &Event| {
-            matches!(event, Event::Disturbed { what: Disturbance::Signal { .. } | Disturbance::Moved { .. }, .. })
-        };
-        self.events.iter().any(interference)
+        let signal = |event: &Event| matches!(event, Event::Disturbed { what: Disturbance::Signal { .. }, .. });
+        self.events.iter().any(signal)
     }
 
     /// The longest that an operation of the guest took beyond what it has to, or that passed between two.

@@ -29,9 +29,17 @@ impl Disturber {
     pub(super) fn start(seed: Option<u64>, run: &Arc<Run>) -> Result<Disturber, Error> {
         let mut disturber = Disturber { stop: Vec::new(), threads: Vec::new() };
         let Some(seed) = seed else { return Ok(disturber) };
+        // Not in every run: no long sleep would ever be seen to its end.
+        let signals = Random(seed).below(3) == 0;
         for (index, &cpu) in affinity::allowed().iter().enumerate() {
             let (stop, stopped) = mpsc::channel();
-            let own = Own { random: Random(seed.wrapping_add(index as u64)), cpu, run: Arc::downgrade(run), stopped };
+            let own = Own {
+                random: Random(seed.wrapping_add(index as u64)),
+                cpu,
+                signals,
+                run: Arc::downgrade(run),
+                stopped,
+            };
             let thread = std::thread::Builder::new().name("disturb".to_owned()).spawn(move || own.disturb());
             disturber.threads.push(thread.call("starting a thread that disturbs")?);
             disturber.stop.push(stop);
@@ -50,6 +58,7 @@ impl Disturber {
 struct Own {
     random: Random,
     cpu: usize,
+    signals: bool,
     run: Weak<Run>,
     stopped: mpsc::Receiver<()>,
 }
@@ -66,7 +75,7 @@ impl Own {
                 _ => return events,
             }
             let what = match self.random.below(16) {
-                0 => self.signal(),
+                0 if self.signals => self.signal(),
                 1 | 2 => self.migrate(),
                 kind => Some(self.busy(kind % 2 == 0)),
             };
