@@ -9,6 +9,7 @@ mod export;
 mod journal;
 #[cfg(test)]
 mod mutations;
+mod rehearsal;
 mod report;
 mod select;
 mod test;

@@ -6,6 +6,7 @@ use owo_colors::OwoColorize;
 
 use super::conclude::conclude;
 use super::journal::{Journal, Told};
+use super::rehearsal::{self, Seeds};
 use super::select::{CHECK, FAULT, select};
 use super::{Done, EXAMPLE_CNTFRQ, Output, RunArgs};
 use crate::contract::fault::{Described, FAULTS};
@@ -76,28 +77,10 @@ pub(super) struct TestArgs {
 }
 
 /// Time to pass on what was printed.
-const REST: std::time::Duration = std::time::Duration::from_millis(5);
+pub(super) const REST: std::time::Duration = std::time::Duration::from_millis(5);
 
 /// The longest that whoever boots hosts takes to see that a fresh one is wanted.
 const A_FRESH_HOST: std::time::Duration = std::time::Duration::from_secs(60);
-
-/// One seed, or all from one to another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Seeds {
-    first: u64,
-    last: u64,
-}
-
-impl std::str::FromStr for Seeds {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Seeds, String> {
-        let number = |text: &str| text.parse().map_err(|_| format!("{text} is no number"));
-        let (first, last) = text.split_once('-').unwrap_or((text, text));
-        let seeds = Seeds { first: number(first)?, last: number(last)? };
-        if seeds.first > seeds.last { Err("the first is behind the last".to_owned()) } else { Ok(seeds) }
-    }
-}
 
 impl TestArgs {
     /// Which checks are asked for. A name right behind `--timeline` is one, too.
@@ -155,7 +138,7 @@ pub(super) fn run(args: &TestArgs) -> anyhow::Result<Done> {
         anyhow::ensure!(injected.len() < 2, "--disturb FIRST-LAST takes one fault to --inject, or none");
         anyhow::ensure!(args.run.output.is_none(), "--disturb FIRST-LAST writes no record: give one seed");
         anyhow::ensure!(programs.is_empty(), "--disturb FIRST-LAST runs checks only: give one seed");
-        return rehearse(&chosen, first..=last, injected.first().copied(), !args.no_model);
+        return rehearsal::rehearse(&chosen, first..=last, injected.first().copied(), !args.no_model);
     }
     let cases = if programs.is_empty() { chosen.iter().copied().map(Case::Check).collect() } else { programs };
     if let Some(why) = &args.conclude {
@@ -307,7 +290,7 @@ fn run_cases(
 }
 
 /// What the host means for programs and verdicts; and what it takes, where it had to be asked.
-fn terms(kvm: &Kvm, host: &Host, disturb: Option<u64>, ask_the_model: bool) -> (Terms, Option<Costs>) {
+pub(super) fn terms(kvm: &Kvm, host: &Host, disturb: Option<u64>, ask_the_model: bool) -> (Terms, Option<Costs>) {
     let exact = Terms { disturb, varies: disturb.is_some(), ask_the_model, ..Terms::EXACT };
     if host.deterministic {
         return (exact, None);
@@ -315,52 +298,6 @@ fn terms(kvm: &Kvm, host: &Host, disturb: Option<u64>, ask_the_model: bool) -> (
     let costs = Costs::measure(host.cntfrq, |program| kvm.run(program, None));
     let slow = costs.map_or(Terms::EXACT, |costs| Terms { scale: costs.scale(), ..Terms::EXACT });
     (Terms { varies: true, time_is_real: true, disturb, ask_the_model, ..slow }, costs)
-}
-
-/// Runs the checks with each of these seeds, and says what came out otherwise than it should.
-fn rehearse(
-    chosen: &[&'static Check],
-    seeds: std::ops::RangeInclusive<u64>,
-    fault: Option<&Described>,
-    ask_the_model: bool,
-) -> anyhow::Result<Done> {
-    let kvm = Kvm::open()?;
-    kvm.require_the_mode()?;
-    let host = kvm.describe();
-    terminal::host(&host);
-    let mut meanings = Vec::new();
-    let (mut seeds_run, mut caught) = (0, 0);
-    for seed in seeds {
-        let (terms, _) = terms(&kvm, &host, Some(seed), ask_the_model);
-        let before = meanings.len();
-        for check in chosen.iter().filter(|check| fault.is_none_or(|fault| check.must_catch(fault.fault))) {
-            let mut result = contract::run(&Case::Check(check), &host, terms, |program| {
-                kvm.run(program, fault.map(|fault| fault.fault))
-            });
-            if fault.is_some() {
-                result.expected = None;
-            }
-            meanings.push(result.meaning());
-            let shown = match fault {
-                None => matches!(result.meaning(), Meaning::Fail | Meaning::Disturbed | Meaning::HarnessError),
-                Some(_) => result.meaning() != Meaning::Fail,
-            };
-            if shown {
-                terminal::check(&result, Timelines::OfViolations);
-            }
-        }
-        let tally = Tally::of(meanings[before..].iter().copied());
-        seeds_run += 1;
-        caught += usize::from(tally.violated > tally.expected);
-        println!("seed {seed}: {tally}");
-        std::thread::sleep(REST);
-    }
-    let tally = Tally::of(meanings);
-    println!("\n{seeds_run} seeds: {tally}");
-    if fault.is_some() {
-        println!("caught with {caught} of {seeds_run} seeds");
-    }
-    Ok(Done::Ran(tally.violated == tally.expected))
 }
 
 /// A check's verdict as soon as there is one, unless all are wanted in one piece.
