@@ -45,8 +45,9 @@ pub fn run<E: std::fmt::Display>(
                 return record(case, host, scale, judgement, None);
             }
         };
-        // The model does not know why a signal came.
-        let opinions = match terms.ask_the_model && !transcript.was_interfered_with() {
+        // The model does not know why a signal came, or that a thread waited for its CPU.
+        let undisturbed = !terms.varies || transcript.is_calm(&program);
+        let opinions = match terms.ask_the_model && undisturbed {
             true => second_opinion(host, &program, &transcript),
             false => Vec::new(),
         };
