@@ -102,8 +102,10 @@ fn look_at_vcpus(judge: &mut Judge, transcript: &Transcript, entries: impl AsRef
     let vcpus = judge.program.setup.vcpus;
     let mut returns: Vec<Vec<&Return>> = vec![Vec::new(); vcpus];
     let mut records: Vec<Vec<&GuestRecord>> = vec![Vec::new(); vcpus];
-    transcript.returns().for_each(|exit| returns[exit.vcpu].push(exit));
-    transcript.records().for_each(|record| records[record.vcpu].push(record));
+    transcript.returns().filter(|exit| exit.vcpu < vcpus).for_each(|exit| returns[exit.vcpu].push(exit));
+    // A record comes from the guest's memory: of an operation that the program has not there is nothing to follow.
+    let is_known = |record: &&GuestRecord| record.vcpu < vcpus && (record.op as usize) < judge.ops.len();
+    transcript.records().filter(is_known).for_each(|record| records[record.vcpu].push(record));
     let lines = lines::histories(judge.program, transcript, requests, &returns, judge.tolerance.kick);
     let physical_offset = requests.iter().find_map(|request| match request.action {
         Action::CounterOffset(offset) if !request.failed() => Some(offset),
