@@ -5,6 +5,7 @@ pub mod guest;
 pub mod record;
 mod terminal;
 pub mod trace;
+pub mod verdict;
 
 use std::process::{Command, Output, Stdio};
 

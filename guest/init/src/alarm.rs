@@ -7,6 +7,9 @@ use std::time::{Duration, Instant};
 
 use crate::interrupts::{Row, rows, sum};
 
+const NAME: &str = "/sys/class/rtc/rtc0/name";
+/// The driver of the clock that the machine has. Under firmware the first clock is the firmware's, which has no alarm.
+const DRIVER: &str = "rtc-pl031";
 const ALARM: &str = "/sys/class/rtc/rtc0/wakealarm";
 const STATES: &str = "/sys/power/state";
 /// What the state "mem" is: "deep" is the firmware's (PSCI SYSTEM_SUSPEND), otherwise it is "freeze" by another name.
@@ -18,7 +21,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Sleeps in every way there is, and has the alarm end each.
 pub(crate) fn wakes() -> io::Result<()> {
-    if !Path::new(ALARM).exists() {
+    let is_ours = fs::read_to_string(NAME).is_ok_and(|name| name.starts_with(DRIVER));
+    if !is_ours || !Path::new(ALARM).exists() {
         println!("demo: this kernel has no real-time clock with an alarm");
         return Ok(());
     }
