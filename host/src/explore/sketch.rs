@@ -47,7 +47,8 @@ impl Sketch {
             physical: self.any(Operation::is_physical),
             vcpus: self.words.len(),
         };
-        p.setup.limit = scale.limit;
+        // Several vCPUs may wait for one CPU, which the model grants them.
+        p.setup.limit = if needs.vcpus > 1 { scale.limit * 4 } else { scale.limit };
         // Nothing may be left that wakes it: whether something was is the model's to say.
         p.setup.may_not_end = self.any(Operation::sleeps);
         if needs.pmu {
