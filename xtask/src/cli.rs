@@ -377,7 +377,8 @@ fn megabytes(name: &str, value: &str) -> Result<u32, String> {
         .ok_or_else(|| format!("{name} {value}: a size from 128M to 1024G is needed, such as 2048 (megabytes) or 3G"))
 }
 
-fn number(name: &str, value: &str, range: std::ops::RangeInclusive<u32>) -> Result<u32, String> {
+/// A number of this range, or what is needed instead.
+pub(crate) fn number(name: &str, value: &str, range: std::ops::RangeInclusive<u32>) -> Result<u32, String> {
     let number = value.parse().ok().filter(|number| range.contains(number));
     number.ok_or_else(|| format!("{name} {value}: a number from {} to {} is needed", range.start(), range.end()))
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::cell::{Host, What};
+use crate::cli::number;
 
 /// The arguments of `cargo xtask matrix`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,7 +52,7 @@ impl Wanted {
                 "--modes" => wanted.modes = choices(name, &value()?, &["vhe", "nvhe", "protected"])?,
                 "--host-gic" => wanted.gics = choices(name, &value()?, &["2", "3", "none"])?,
                 "--host-cpus" => wanted.cpus = numbers(name, &value()?)?,
-                "--jobs" => wanted.jobs = number(name, &value()?, 64)?,
+                "--jobs" => wanted.jobs = number(name, &value()?, 1..=64)? as usize,
                 "--shard" => wanted.shard = shard(&value()?)?,
                 "--output" => wanted.output = Some(value()?.into()),
                 "--no-bench" => wanted.bench = false,
@@ -73,7 +74,8 @@ impl Wanted {
                 _ if kernel == "all" => Some(usize::MAX),
                 Some("") => Some(1),
                 Some(number) if number.starts_with(':') => {
-                    Some(self::number("--kernels series:N", &number[1..], 1000).map_err(anyhow::Error::msg)?)
+                    Some(self::number("--kernels series:N", &number[1..], 1..=1000).map_err(anyhow::Error::msg)?
+                        as usize)
                 }
                 _ => None,
             };
@@ -143,12 +145,7 @@ fn choices(name: &str, value: &str, possible: &[&str]) -> Result<Vec<String>, St
 }
 
 fn numbers(name: &str, value: &str) -> Result<Vec<String>, String> {
-    value.split(',').map(|word| number(name, word, 64).map(|number| number.to_string())).collect()
-}
-
-fn number(name: &str, value: &str, most: usize) -> Result<usize, String> {
-    let number = value.parse().ok().filter(|number| (1..=most).contains(number));
-    number.ok_or_else(|| format!("{name} {value}: a number from 1 to {most} is needed"))
+    value.split(',').map(|word| number(name, word, 1..=64).map(|number| number.to_string())).collect()
 }
 
 fn shard(value: &str) -> Result<(usize, usize), String> {
