@@ -13,8 +13,8 @@ use anyhow::{Context, Result};
 
 /// Entries of so many bytes are read whole each time: it takes a moment.
 const SMALL: u64 = 64 << 20;
-/// What the first line says.
-const HEAD: &str = "vtick manifest 1";
+/// The first line. Manifests of version 1 were also made of entries that nobody had checked.
+const HEAD: &str = "vtick manifest 2";
 
 /// The files of an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]

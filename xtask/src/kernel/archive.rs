@@ -13,7 +13,6 @@ use crate::process::check_interrupted;
 use crate::progress::Step;
 use crate::say::say;
 use crate::{deb, version};
-use vtick_shell::{MOST_OF_KERNEL, read_regular};
 
 /// A kernel package, with what its name says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,7 +102,7 @@ pub(super) fn obtain(cache: &Cache, wanted: &str, refresh: bool) -> Result<Kerne
         && let Ok(release) = fs::read_to_string(cache.path(&memory))
         && cache.state(&format!("kernels/{release}"))? == State::Intact
     {
-        return cached(cache, &release);
+        return Ok(cached(cache, &release));
     }
     let apt = Apt::of_all_kernels(cache)?;
     if refresh {
@@ -117,19 +116,12 @@ pub(super) fn obtain(cache: &Cache, wanted: &str, refresh: bool) -> Result<Kerne
         Ok(release)
     })?;
     cache.write(&memory, &release)?;
-    cached(cache, &release)
+    Ok(cached(cache, &release))
 }
 
-/// A kernel of Debian's that is in the cache.
-fn cached(cache: &Cache, release: &str) -> Result<Kernel> {
-    let image = cache.path(&format!("kernels/{release}/Image"));
-    let file = read_regular("the cache's", &image, MOST_OF_KERNEL).map_err(anyhow::Error::msg)?;
-    // What was cut when there was no manifest yet shows here.
-    if let Err(what) = vtick_kernel_image::plain(file) {
-        let folder = cache.path(&format!("kernels/{release}"));
-        bail!("the cache's {} {what}: remove {}, and it is fetched again", image.display(), folder.display());
-    }
-    Ok(Kernel { name: format!("debian:{release}"), image })
+/// A kernel of Debian's that is in the cache, intact.
+fn cached(cache: &Cache, release: &str) -> Kernel {
+    Kernel { name: format!("debian:{release}"), image: cache.path(&format!("kernels/{release}/Image")) }
 }
 
 /// All kernels of the archive, the newest first.
