@@ -8,6 +8,8 @@ use std::path::Path;
 
 /// More than any kernel has: distributions' are 30 to 60 MB, with debug information 1 GB.
 pub const MOST_OF_KERNEL: u64 = 2 << 30;
+/// More than any list, journal, patch or record that a person gives.
+pub const MOST_OF_TEXT: u64 = 256 << 20;
 /// More than anything that is put into an emulated host.
 pub const MOST: u64 = 8 << 30;
 /// What a place to write to is tried with.
@@ -52,6 +54,12 @@ pub fn read_regular(option: &str, path: &Path, most: u64) -> Result<Vec<u8>, Str
         return Err(format!("{option} {}: it grows beyond {most} bytes", path.display()));
     }
     Ok(contents)
+}
+
+/// The text of the regular file that `option` names.
+pub fn read_text(option: &str, path: &Path) -> Result<String, String> {
+    let bytes = read_regular(option, path, MOST_OF_TEXT)?;
+    String::from_utf8(bytes).map_err(|_| format!("{option} {}: the file is not UTF-8 text", path.display()))
 }
 
 /// What a path leads to, if that is no regular file.
@@ -126,6 +134,9 @@ mod tests {
         }
         assert!(refusal(&file, 4).contains("it has 5 bytes, and the most is 4"));
         assert_eq!(read_regular("--kernel", &file, 5).unwrap(), b"12345");
+        assert_eq!(read_text("--kernel", &file).unwrap(), "12345");
+        std::fs::write(&file, [0xff, 0xfe]).unwrap();
+        assert!(read_text("--kernel", &file).unwrap_err().ends_with("Ä file: the file is not UTF-8 text"));
         if !rustix::process::geteuid().is_root() {
             std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o000)).unwrap();
             assert!(refusal(&file, 5).contains("Permission denied"));

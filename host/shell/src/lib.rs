@@ -4,4 +4,6 @@ mod escape;
 mod files;
 
 pub use escape::{Escape, Typed};
-pub use files::{MOST, MOST_OF_KERNEL, check_writable, open_regular, open_writable, read_regular};
+pub use files::{
+    MOST, MOST_OF_KERNEL, MOST_OF_TEXT, check_writable, open_regular, open_writable, read_regular, read_text,
+};

@@ -56,7 +56,7 @@ impl Journal {
     /// A journal that is kept or not, after the runs whose lines are in `resume`.
     pub(super) fn open(keep: bool, resume: Option<&Path>) -> anyhow::Result<Journal> {
         let Some(path) = resume else { return Ok(Journal { keep, past: Past::default() }) };
-        let text = std::fs::read_to_string(path).map_err(|e| anyhow::anyhow!("--resume {}: {e}", path.display()))?;
+        let text = vtick_shell::read_text("--resume", path).map_err(anyhow::Error::msg)?;
         let past = parse(&text).map_err(|e| anyhow::anyhow!("--resume {}: {e}", path.display()))?;
         Ok(Journal { keep, past })
     }

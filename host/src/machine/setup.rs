@@ -12,7 +12,7 @@ use super::flash::{Flash, FlashError};
 use super::fw_cfg::FwCfg;
 use super::virtio::Block;
 use super::{Listen, Rom, RomError, map};
-use crate::payload::{Kernel, Kind, PayloadError, Piece};
+use crate::payload::{Kernel, Kind, PayloadError, Piece, check_initrd};
 
 /// Bytes of flash for the variables of firmware that is given none: it uses 768 KiB.
 const VARIABLES: u64 = 1 << 20;
@@ -167,6 +167,9 @@ impl Setup {
 
     fn plan_kernel<'a>(&self, kernel: &'a [u8]) -> Result<Plan<'a>, SetupError> {
         let kernel = Kernel::parse(kernel, self.ram()).map_err(SetupError::Kernel)?;
+        if let Some(initrd) = &self.initrd {
+            check_initrd(initrd, kernel.kind.is_linux()).map_err(SetupError::Initrd)?;
+        }
         let initrd = self.initrd.as_ref().map(|initrd| initrd.len() as u64);
         let placed = kernel.place(self.ram(), initrd).map_err(|error| match error {
             PayloadError::Initrd { .. } => SetupError::Initrd(error),
@@ -248,7 +251,7 @@ mod tests {
             memory: 64 << 20,
             pmu: Pmu::Auto,
             kernel: kernel.map(<[u8]>::to_vec),
-            initrd: Some(vec![7; 100]),
+            initrd: Some([&b"070701"[..], &[7; 94]].concat()),
             bootargs: Some("quiet".to_owned()),
             firmware: firmware.map(<[u8]>::to_vec),
             variables: None,

@@ -4,6 +4,7 @@
 
 mod arm;
 mod elf;
+mod initrd;
 mod place;
 
 use std::borrow::Cow;
@@ -11,6 +12,7 @@ use std::ops::Range;
 
 use vtick_kernel_image::Header;
 
+pub use initrd::check_initrd;
 pub use place::Placed;
 
 /// Where a flat binary goes, from the start of RAM: where QEMU's `virt` machine puts one, and early kernels their text.

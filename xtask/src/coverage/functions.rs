@@ -1,6 +1,5 @@
 //! The list of functions that belong together: a text file, whose format its own first lines explain.
 
-use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -16,8 +15,7 @@ pub(crate) struct Function {
 
 /// Reads the list.
 pub(crate) fn read(path: &Path) -> Result<Vec<Function>> {
-    let text =
-        fs::read_to_string(path).with_context(|| format!("cannot read the list of functions {}", path.display()))?;
+    let text = vtick_shell::read_text("the list of functions", path).map_err(anyhow::Error::msg)?;
     parse(&text).with_context(|| format!("the list of functions {}", path.display()))
 }
 

@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Component, Path, PathBuf};
 
 use addr2line::Context as Dwarf;
@@ -29,7 +28,8 @@ type Reader<'a> = EndianSlice<'a, LittleEndian>;
 /// What ran of each line. An instruction belongs to the innermost of the functions inlined there.
 pub(crate) fn of(vmlinux: &Path, coverage: &KernelCoverage) -> Result<Sources> {
     let name = || vmlinux.display().to_string();
-    let file = fs::read(vmlinux).with_context(|| format!("--debug-info {}", name()))?;
+    let file =
+        vtick_shell::read_regular("--debug-info", vmlinux, vtick_shell::MOST_OF_KERNEL).map_err(anyhow::Error::msg)?;
     let elf = object::File::parse(&*file).with_context(|| format!("--debug-info {} is no ELF file", name()))?;
     check(&elf, coverage).with_context(|| format!("--debug-info {}", name()))?;
     let sections = |id: gimli::SectionId| -> Result<Cow<'_, [u8]>> {

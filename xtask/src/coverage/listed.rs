@@ -1,6 +1,5 @@
 //! The list of what is known to be out of reach: a text file, whose format its own first lines explain.
 
-use std::fs;
 use std::ops::Range;
 use std::path::Path;
 
@@ -25,7 +24,7 @@ pub(crate) fn read(path: &Path) -> Result<Vec<Entry>> {
     if !path.exists() {
         return Ok(Vec::new());
     }
-    let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let text = vtick_shell::read_text("the list of unreachable code", path).map_err(anyhow::Error::msg)?;
     parse(&text).with_context(|| path.display().to_string())
 }
 

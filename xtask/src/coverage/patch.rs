@@ -1,7 +1,6 @@
 //! Which lines of a change ran: a unified diff put over the coverage by lines. The kernel under test has the change.
 
 use std::fmt::Write;
-use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -84,7 +83,7 @@ fn parse(diff: &str) -> Result<Vec<Hunk>> {
 /// The number of a hunk's first line in a file: where its lines stand, nearest to where the diff has them. Lines around
 /// the change may differ.
 fn place(hunk: &Hunk, file: &Path) -> Result<u32> {
-    let text = fs::read_to_string(file).with_context(|| format!("--source: cannot read {}", file.display()))?;
+    let text = vtick_shell::read_text("--source", file).map_err(anyhow::Error::msg)?;
     let there: Vec<&str> = text.lines().collect();
     let first = hunk.lines.iter().position(|(added, _)| *added).unwrap_or(0);
     let behind = hunk.lines.len() - hunk.lines.iter().rposition(|(added, _)| *added).map_or(0, |last| last + 1);
@@ -106,6 +105,8 @@ fn place(hunk: &Hunk, file: &Path) -> Result<u32> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::super::lines::Source;
     use super::*;
 

@@ -60,7 +60,7 @@ impl Coverage {
     pub(crate) fn read(files: &[impl AsRef<Path>]) -> Result<Coverage> {
         let mut kernels = Vec::new();
         for file in files.iter().map(AsRef::as_ref) {
-            let json = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+            let json = vtick_shell::read_text("coverage", file).map_err(anyhow::Error::msg)?;
             let coverage: Coverage =
                 serde_json::from_str(&json).with_context(|| format!("{} is no coverage", file.display()))?;
             ensure!(coverage.version == VERSION, "{}: coverage of another version", file.display());

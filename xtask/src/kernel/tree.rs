@@ -1,6 +1,5 @@
 //! A folder in which a kernel was built (or `O=` of its build).
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -23,7 +22,7 @@ pub(super) fn image(tree: &Path) -> Result<PathBuf> {
     };
     let config = tree.join(".config");
     if config.exists() {
-        let text = fs::read_to_string(&config).with_context(|| format!("--kernel {name}: cannot read .config"))?;
+        let text = vtick_shell::read_text("--kernel", &config).map_err(anyhow::Error::msg)?;
         needs::check(&text).with_context(|| {
             format!("--kernel {name} can't be the host (`cargo xtask kconfig` prints what it needs)")
         })?;
@@ -33,6 +32,8 @@ pub(super) fn image(tree: &Path) -> Result<PathBuf> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

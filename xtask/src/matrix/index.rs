@@ -150,7 +150,7 @@ impl Index {
 
     fn read(folder: &Path) -> Result<Index> {
         let place = folder.join(FILE);
-        let json = fs::read_to_string(&place).with_context(|| format!("cannot read {}", place.display()))?;
+        let json = vtick_shell::read_text("the matrix's index", &place).map_err(anyhow::Error::msg)?;
         let index: Index = serde_json::from_str(&json).with_context(|| format!("{} is no index", place.display()))?;
         if index.format != FORMAT || index.version != VERSION {
             bail!("{}: not an index of a matrix of version {VERSION}", place.display());

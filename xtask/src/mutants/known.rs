@@ -1,6 +1,5 @@
 //! The list of mutants that are known to survive: a text file, whose format its own first lines explain.
 
-use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
@@ -32,7 +31,7 @@ pub(crate) fn read(path: &Path) -> Result<Vec<Known>> {
     if !path.exists() {
         return Ok(Vec::new());
     }
-    let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let text = vtick_shell::read_text("the list of known mutants", path).map_err(anyhow::Error::msg)?;
     parse(&text).with_context(|| path.display().to_string())
 }
 

@@ -42,7 +42,7 @@ pub(crate) fn explore(cache: &Cache, options: &Options) -> Result<i32> {
         return Ok(status);
     }
     let resume = match &options.resume {
-        Some(path) => Some(fs::read_to_string(path).with_context(|| format!("--resume {}", path.display()))?),
+        Some(path) => Some(vtick_shell::read_text("--resume", path).map_err(anyhow::Error::msg)?),
         None => None,
     };
     if runs_natively(options)? {
@@ -92,7 +92,7 @@ fn with_files(arguments: &[String]) -> Result<(Vec<String>, Files)> {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let place = format!("/programs/{name}");
         there.push(format!("{front}{place}"));
-        files.push((place, fs::read(path).with_context(|| format!("--sweep {value}"))?));
+        files.push((place, vtick_shell::read_text("--sweep", path).map_err(anyhow::Error::msg)?.into_bytes()));
     }
     Ok((there, files))
 }

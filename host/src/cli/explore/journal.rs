@@ -41,8 +41,7 @@ impl Journal {
     pub(super) fn open(keep: bool, resume: Option<&Path>) -> anyhow::Result<Journal> {
         let mut journal = Journal { keep, ..Journal::default() };
         if let Some(path) = resume {
-            let text =
-                std::fs::read_to_string(path).map_err(|e| anyhow::anyhow!("--resume {}: {e}", path.display()))?;
+            let text = vtick_shell::read_text("--resume", path).map_err(anyhow::Error::msg)?;
             journal.take(&text).map_err(|e| anyhow::anyhow!("--resume {}: {e}", path.display()))?;
         }
         Ok(journal)

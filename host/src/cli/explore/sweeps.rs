@@ -42,10 +42,10 @@ pub(super) fn chosen(name: &str) -> anyhow::Result<Chosen> {
     if !chosen.is_empty() {
         return Ok(Chosen::BuiltIn(chosen));
     }
-    match std::fs::read_to_string(name) {
+    match vtick_shell::read_text("as a file,", std::path::Path::new(name)) {
         Ok(text) => Ok(Chosen::File(name.to_owned(), text)),
         Err(e) => {
-            anyhow::bail!("--sweep {name}: no sweep has that in its name (--list shows them), and as a file: {e}")
+            anyhow::bail!("--sweep {name}: no sweep has that in its name (--list shows them); {e}")
         }
     }
 }

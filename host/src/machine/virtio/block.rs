@@ -32,17 +32,23 @@ pub struct Block {
 }
 
 impl Block {
-    /// A disk whose contents are those of `file`, open for reading and, unless it is `read_only`, for writing. What
-    /// does not fill a sector at its end is left out.
+    /// A disk whose contents are those of `file`, open for reading and, unless it is `read_only`, for writing.
     ///
     /// # Errors
-    /// It is a directory, or has no size.
+    /// The file is a directory, or is not one or more whole sectors: a guest that looks for a partition table or a file
+    /// system at its end would not find it.
     pub fn new(file: Arc<File>, read_only: bool) -> io::Result<Block> {
         if file.metadata()?.is_dir() {
             return Err(io::ErrorKind::IsADirectory.into());
         }
         // Not what its metadata says: that of a block device says nothing.
-        let sectors = io::Seek::seek(&mut &*file, io::SeekFrom::End(0))? / SECTOR;
+        let bytes = io::Seek::seek(&mut &*file, io::SeekFrom::End(0))?;
+        if bytes == 0 || !bytes.is_multiple_of(SECTOR) {
+            return Err(io::Error::other(format!(
+                "is {bytes} bytes; a disk has one or more whole sectors of {SECTOR} bytes: pad the file with `truncate -s %{SECTOR}`"
+            )));
+        }
+        let sectors = bytes / SECTOR;
         // capacity, size_max, seg_max.
         let mut config = [0; 16];
         config[..8].copy_from_slice(&sectors.to_le_bytes());
@@ -152,7 +158,6 @@ mod tests {
         for sector in 0..8_u8 {
             file.write_all_at(&[sector; SECTOR as usize], u64::from(sector) * SECTOR).unwrap();
         }
-        file.write_all_at(&[0xff; 100], 8 * SECTOR).unwrap();
         let mut driver = Driver::new(Block::new(Arc::new(file.try_clone().unwrap()), read_only).unwrap());
         driver.start();
         (file, driver)
@@ -198,7 +203,7 @@ mod tests {
                 assert_eq!(refused, (VIRTIO_BLK_S_IOERR, 1), "{kind} {sector} {bytes}");
             }
         }
-        assert_eq!(file.metadata().unwrap().len(), 8 * SECTOR + 100, "nothing was written behind the end");
+        assert_eq!(file.metadata().unwrap().len(), 8 * SECTOR, "nothing was written behind the end");
         assert_eq!(request(&mut driver, 0x1234, 0, 512), (VIRTIO_BLK_S_UNSUPP, 1));
     }
 
@@ -218,5 +223,14 @@ mod tests {
         let (_, mut driver) = disk(false);
         assert_eq!(request(&mut driver, VIRTIO_BLK_T_GET_ID, 0, 20), (VIRTIO_BLK_S_OK, 21));
         assert_eq!(driver.read(DATA, 6), b"vtick\0");
+    }
+
+    #[test]
+    fn a_disk_that_is_empty_or_no_whole_number_of_sectors_is_refused() {
+        for (bytes, is_disk) in [(0, false), (1, false), (511, false), (512, true), (513, false), (1024, true)] {
+            let file = tempfile::tempfile().unwrap();
+            file.set_len(bytes).unwrap();
+            assert_eq!(Block::new(Arc::new(file), true).is_ok(), is_disk, "{bytes}");
+        }
     }
 }
