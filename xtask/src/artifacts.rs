@@ -111,6 +111,32 @@ pub(crate) fn vtick_of_this_machine() -> Result<PathBuf> {
     Ok(target().join("debug/vtick"))
 }
 
+/// Builds the runner as it is given away: what it says of source files is the same wherever it is built. `into`: a folder
+/// for what is compiled; `places`: what this machine's folders are called in it.
+pub(crate) fn release(toolchain: &Toolchain, into: &Path, places: &[(PathBuf, String)]) -> Result<PathBuf> {
+    let build = |what: &str, target: &str, package: &str, guest: Option<&Path>| {
+        let mut cargo = toolchain.cargo_for_release(target, places);
+        cargo.args([
+            "build",
+            "--locked",
+            "--profile",
+            PROFILE,
+            "--target",
+            target,
+            "--package",
+            package,
+            "--bin",
+            package,
+        ]);
+        cargo.arg("--target-dir").arg(into).current_dir(workspace());
+        cargo.envs(guest.map(|guest| ("VTICK_GUEST", guest)));
+        compile(&mut cargo, what).map(|()| into.join(target).join(PROFILE).join(package))
+    };
+    let guest = build("Building the guest for release", GUEST, "vtick-guest", None)?;
+    inspect(toolchain, &guest)?;
+    build("Building the runner for release", toolchain.runner(), "vtick", Some(&guest))
+}
+
 fn build(
     toolchain: &Toolchain,
     what: &str,

@@ -12,6 +12,7 @@ mod cache;
 mod cli;
 mod coverage;
 mod deb;
+mod dist;
 mod emulated;
 mod fdt;
 mod firmware;
@@ -51,7 +52,10 @@ use crate::toolchain::Toolchain;
 const BROWSERS: [&str; 3] = ["chromium", "google-chrome", "chromium-browser"];
 
 /// The commands, for one that is misspelt.
-const WORDS: [&str; 10] = ["test", "bench", "compare", "report", "boot", "run", "build", "guest", "kernels", "lint"];
+const WORDS: [&str; 20] = [
+    "test", "bench", "explore", "compare", "report", "export", "boot", "matrix", "merge", "bisect", "run", "coverage",
+    "mutate", "build", "dist", "guest", "browser", "kernels", "kconfig", "lint",
+];
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
@@ -79,7 +83,7 @@ fn run(command: &str, options: &Options) -> Result<i32> {
         say(USAGE)?;
         return if vtick::COMMANDS.contains(&command) { vtick::help(command) } else { Ok(0) };
     }
-    if ["build", "browser", "kconfig", "kernels", "lint"].contains(&command)
+    if ["build", "browser", "dist", "kconfig", "kernels", "lint"].contains(&command)
         && let Some(argument) = options.forwarded.first()
     {
         bail!("`cargo xtask {command}` knows no {argument}; `cargo xtask --help` says what there is");
@@ -114,6 +118,7 @@ fn run(command: &str, options: &Options) -> Result<i32> {
             Ok(0)
         }
         "kernels" => kernel::list(&cache, options.refresh).map(|()| 0),
+        "dist" => dist::dist(&cache, &toolchain()?, options.output.as_deref()).map(|()| 0),
         "lint" => lint::lint(&toolchain()?),
         "" | "help" | "-h" | "--help" => {
             say(USAGE)?;

@@ -32,6 +32,9 @@ const RUNNER_GNU: &str = "aarch64-unknown-linux-gnu";
 /// instructions there every time.
 const STATIC: &str = "-Ctarget-feature=+crt-static,-outline-atomics -Crelocation-model=static";
 
+/// Whether the runner's target is this machine's own.
+const ON_ARM64_LINUX: bool = cfg!(all(target_arch = "aarch64", target_os = "linux"));
+
 /// What is taken of LLVM's programs; `ld.lld` is a link to `lld`.
 const USED: [&str; 7] = ["lld", "ld.lld", "llvm-objdump", "llvm-objcopy", "llvm-nm", "llvm-size", "llvm-readobj"];
 
@@ -89,29 +92,62 @@ impl Toolchain {
             Self::OfUser => {
                 // The target brings its C library and start files, so the linker that comes with rustc is enough.
                 cargo.env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_MUSL_LINKER", "rust-lld");
-                cargo.env(
-                    "CARGO_TARGET_AARCH64_UNKNOWN_LINUX_MUSL_RUSTFLAGS",
-                    format!("{STATIC} -Clink-self-contained=yes"),
-                );
+                cargo.env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_MUSL_RUSTFLAGS", self.runner_flags().join(" "));
             }
             Self::Unpacked(folder) => {
                 cargo.env("RUSTC", folder.join("bin/rustc"));
                 cargo.env("CARGO_TARGET_AARCH64_UNKNOWN_NONE_SOFTFLOAT_LINKER", folder.join("bin/ld.lld"));
-                let linker = folder.join("bin/aarch64-linux-gnu-ld");
-                if cfg!(all(target_arch = "aarch64", target_os = "linux")) {
-                    // Here the runner's target is this machine's own. Its linker would be that of build scripts and
-                    // macros, too, which are no static programs; its flags are not. The flags are a list: a path may
-                    // have a space in it.
-                    let flags = STATIC.split(' ').map(str::to_owned).chain([format!("-Clinker={}", linker.display())]);
-                    let flags = serde_json::Value::from(flags.collect::<Vec<_>>());
+                if ON_ARM64_LINUX {
+                    // The flags are a list: a path may have a space in it.
+                    let flags = serde_json::Value::from(self.runner_flags());
                     cargo.args(["--config", &format!("target.{RUNNER_GNU}.rustflags={flags}")]);
                 } else {
-                    cargo.env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER", linker);
-                    cargo.env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUSTFLAGS", STATIC);
+                    cargo.env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER", linker_in(folder));
+                    cargo.env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUSTFLAGS", self.runner_flags().join(" "));
                 }
             }
         }
         cargo
+    }
+
+    /// The same cargo for what is given away: in what it compiles for `target`, `places` of this machine have other names.
+    pub(crate) fn cargo_for_release(&self, target: &str, places: &[(PathBuf, String)]) -> Command {
+        let mut flags = if target == self.runner() { self.runner_flags() } else { Vec::new() };
+        let named = |(place, name): &(PathBuf, String)| format!("--remap-path-prefix={}={name}", place.display());
+        flags.extend(places.iter().map(named));
+        let mut cargo = self.cargo();
+        // These count instead of all others: no setting of this machine gets in.
+        cargo.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"));
+        cargo
+    }
+
+    /// How the runner is compiled and linked.
+    fn runner_flags(&self) -> Vec<String> {
+        let mut flags: Vec<_> = STATIC.split(' ').map(str::to_owned).collect();
+        match self {
+            Self::OfUser => flags.push("-Clink-self-contained=yes".to_owned()),
+            // Here the runner's target is this machine's own. A linker that is set for the target would be that of build
+            // scripts and macros, too, which are no static programs; flags are not.
+            Self::Unpacked(folder) if ON_ARM64_LINUX => flags.push(format!("-Clinker={}", linker_in(folder).display())),
+            Self::Unpacked(_) => {}
+        }
+        flags
+    }
+
+    /// The compiler, to be asked about itself.
+    pub(crate) fn rustc(&self) -> PathBuf {
+        match self {
+            Self::OfUser => rustc(),
+            Self::Unpacked(folder) => folder.join("bin/rustc"),
+        }
+    }
+
+    /// The C library that is linked into the runner, where it is not one that came with the compiler.
+    pub(crate) fn c_library(&self) -> Option<PathBuf> {
+        match self {
+            Self::OfUser => None,
+            Self::Unpacked(folder) => Some(folder.join("usr/lib/aarch64-linux-gnu/libc.a")),
+        }
     }
 
     /// The same cargo as a linter; the arguments for what to look at are still to be added.
@@ -144,6 +180,11 @@ impl Toolchain {
         let found = std::env::split_paths(&installed).map(|folder| folder.join(tool.exe())).find(|path| path.exists());
         found.with_context(|| format!("{} is missing: `rustup component add llvm-tools` brings it", tool.exe()))
     }
+}
+
+/// What links the runner, in an unpacked toolchain.
+fn linker_in(folder: &Path) -> PathBuf {
+    folder.join("bin/aarch64-linux-gnu-ld")
 }
 
 /// The cargo that runs this program.

@@ -17,7 +17,7 @@ mod test;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
 /// Exit status: every check that was exercised held or deviates as listed, and at least one was; everything was measured.
 const OK: u8 = 0;
@@ -83,6 +83,11 @@ enum Done {
     Said,
     /// There is something to run, but this was to plan alone.
     Planned,
+}
+
+/// The command line as clap has it, for whoever writes about it: manual pages, completions.
+pub fn command() -> clap::Command {
+    Cli::command()
 }
 
 /// Runs the command line.
