@@ -50,7 +50,7 @@ fn a_record_that_is_none_is_refused_and_so_is_a_view_that_it_has_not() {
     let line = xtask(&["report", &other]);
     assert!(line.error_line().contains("not a record of vtick, but of lmbench"), "{}", line.all());
     let torn = record("torn.json", r#"{ "format": "vtick", "vers"#);
-    let line = xtask(&["report", "--ktap", &torn]);
+    let line = xtask(&["report", "--as", "ktap", &torn]);
     assert!(line.error_line().contains("torn.json: not a record of vtick"), "{}", line.all());
 }
 

@@ -4,7 +4,7 @@ use super::select::{SCENARIO, select};
 use super::{Done, Output, RunArgs};
 use crate::kvm::Kvm;
 use crate::latency::{BOUND, Irqchip, SCENARIOS, Scenario};
-use crate::report::{Host, Record, latency, rates, terminal};
+use crate::report::{Host, Record, latency, lines, rates, terminal};
 use crate::say::println;
 
 #[derive(clap::Args)]
@@ -38,6 +38,9 @@ pub(super) struct BenchArgs {
     /// List the scenarios and run nothing.
     #[arg(long)]
     list: bool,
+    /// Print an event on each line, as things happen: JSON.
+    #[arg(long, value_name = "FORMAT", value_parser = ["json-lines"], conflicts_with = "accesses")]
+    r#as: Option<String>,
     #[command(flatten)]
     pub(super) run: RunArgs,
 }
@@ -92,28 +95,44 @@ fn measure(args: &BenchArgs, chosen: &[Scenario], mut output: Output) -> anyhow:
     kvm.require_the_mode()?;
     kvm.pin_vcpus(args.run.pin.clone())?;
     let mut record = Record::new(kvm.describe());
-    terminal::host(&record.host);
-    terminal::settings(&record.host);
+    let for_people = args.r#as.is_none();
+    if for_people {
+        terminal::host(&record.host);
+        terminal::settings(&record.host);
+    } else {
+        println!("{}", lines::host(&record.host));
+    }
     for scenario in chosen {
         if let Some(why) = unfit(&record.host, scenario, args.names.iter().any(|name| *name == scenario.name)) {
-            println!("\n{}: not measured: {why}", scenario.name);
+            if for_people {
+                println!("\n{}: not measured: {why}", scenario.name);
+            }
             continue;
         }
         for (irqchip, interrupts) in chips(args, scenario) {
             let scenario = Scenario { interrupts, ..scenario.clone() };
             let outcome = match kvm.measure(&scenario, irqchip, args.plant) {
                 Err(error) if error.lacks_neighbour() => {
-                    println!("\nnot measured: {error}");
+                    if for_people {
+                        println!("\nnot measured: {error}");
+                    }
                     continue;
                 }
                 measured => measured?.outcome(),
             };
-            latency::outcome(&record.host, &outcome);
+            if for_people {
+                latency::outcome(&record.host, &outcome);
+            } else {
+                println!("{}", lines::measured(&record.host, &outcome));
+                crate::say::flush();
+            }
             record.latency.push(outcome);
         }
     }
-    latency::over_the_floor(&record.host, &record.latency);
-    rates::rates(&record.host, &record.latency);
+    if for_people {
+        latency::over_the_floor(&record.host, &record.latency);
+        rates::rates(&record.host, &record.latency);
+    }
     output.write(&record)?;
     Ok(Done::Ran(record.latency.iter().all(|outcome| outcome.faults().is_empty())))
 }

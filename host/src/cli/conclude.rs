@@ -2,12 +2,11 @@
 //! and recorded; what has none was not exercised.
 
 use super::journal::Journal;
-use super::test::{TestArgs, show};
+use super::test::{TestArgs, conclusion, show};
 use super::{Done, Output};
 use crate::contract::{self, Case, Judgement, Verdict};
-use crate::report::verdicts::{self, Verdicts};
 use crate::report::{CheckRecord, Overall, Record, Tally, terminal};
-use crate::say::{print, println};
+use crate::say::println;
 
 /// Sums up what the journal holds of what was to run; `why`: what ended the run.
 pub(super) fn conclude(chosen: Vec<Case>, args: &TestArgs, why: &str, mut output: Output) -> anyhow::Result<Done> {
@@ -25,14 +24,12 @@ pub(super) fn conclude(chosen: Vec<Case>, args: &TestArgs, why: &str, mut output
             |(result, told)| (result, told == super::journal::Told::Yes),
         );
         if !told {
-            show(args, &result);
+            show(args, &record.host, &result);
         }
         record.checks.push(result);
     }
     let tally = Tally::of(record.checks.iter().map(CheckRecord::meaning));
-    if args.ktap {
-        print!("{}", verdicts::ktap(&[Verdicts::of(&record.host, &record.checks)]));
-    } else {
+    if !conclusion(args, &record, &tally) {
         terminal::summary(&tally);
         println!("incomplete: {why}");
     }

@@ -73,6 +73,15 @@ struct RunArgs {
     plan: bool,
 }
 
+/// The words of another program for what is printed while a run is under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Live {
+    /// The kernel's test protocol, version 1: all in one piece, when the run is over.
+    Ktap,
+    /// JSON, an event on each line, as things happen.
+    JsonLines,
+}
+
 /// What a command came to.
 enum Done {
     /// It ran; whether all was well.

@@ -155,7 +155,7 @@ fn try_records(count: u64) -> (u64, u64) {
         [(place("measured.json"), of_measurements()), (place("checked.json"), of_checks())];
     originals.iter().for_each(|(path, json)| fs::write(path, json).unwrap());
     let [measured, checked] = originals.each_ref().map(|(path, _)| text(path));
-    let (damaged, page, xml) = (text(&place("damaged.json")), text(&place("page.html")), text(&place("verdicts.xml")));
+    let (damaged, page) = (text(&place("damaged.json")), text(&place("page.html")));
     let damaged = damaged.as_str();
     let of_measured: [&[&str]; 5] = [
         &["report", damaged],
@@ -167,8 +167,8 @@ fn try_records(count: u64) -> (u64, u64) {
     let of_checked: [&[&str]; 4] = [
         &["report", damaged],
         &["report", damaged, &checked],
-        &["report", damaged, "--ktap"],
-        &["report", damaged, "--junit", &xml],
+        &["report", damaged, "--as", "ktap"],
+        &["report", damaged, "--as", "junit"],
     ];
     // Undamaged, every view shows something: otherwise nothing would be tried.
     for (original, views) in [(&measured, &of_measured[..]), (&checked, &of_checked)] {

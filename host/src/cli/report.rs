@@ -22,14 +22,8 @@ pub(super) struct ReportArgs {
     /// (measurements, and the index of a matrix) Write a page to this file: self-contained, no scripts.
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
-    /// (checks) Show them in the kernel's test protocol, KTAP.
-    #[arg(long, conflicts_with_all = ["html", "side_by_side"])]
-    ktap: bool,
-    /// (checks) Write them as JUnit XML to this file.
-    #[arg(long, value_name = "FILE", conflicts_with = "html")]
-    junit: Option<PathBuf>,
     /// Print the records in the words of another tool.
-    #[arg(long, value_name = "FORMAT", conflicts_with_all = ["html", "side_by_side", "ktap"])]
+    #[arg(long, value_name = "FORMAT", conflicts_with_all = ["html", "side_by_side"])]
     r#as: Option<Format>,
     /// (--as kcidb) The CI system that reports.
     #[arg(long, value_name = "NAME", default_value = "vtick", requires = "as")]
@@ -80,10 +74,7 @@ pub(super) fn run(args: &ReportArgs) -> anyhow::Result<Done> {
             anyhow::ensure!(args.html.is_none(), "--html shows measurements; these are records of checks");
             checks(args, runs)
         }
-        ([], records) => {
-            anyhow::ensure!(!args.ktap && args.junit.is_none(), "--ktap and --junit are for records of checks");
-            measurements(args, records)
-        }
+        ([], records) => measurements(args, records),
         _ => anyhow::bail!("records of checks and of measurements have nothing to be shown side by side"),
     }
 }
@@ -105,14 +96,7 @@ fn checks(args: &ReportArgs, runs: &[Verdicts]) -> anyhow::Result<Done> {
         print!("{}", formatted(args, format, runs)?);
         return Ok(Done::Said);
     }
-    if let Some(path) = &args.junit {
-        write("--junit", path, verdicts::junit(runs))?;
-    }
-    if args.ktap {
-        print!("{}", verdicts::ktap(runs));
-    } else if args.junit.is_none() || args.side_by_side {
-        print!("{}", verdicts::matrix(runs, &args.absent));
-    }
+    print!("{}", verdicts::matrix(runs, &args.absent));
     Ok(Done::Said)
 }
 

@@ -8,7 +8,7 @@ use super::conclude::conclude;
 use super::journal::{Journal, Told};
 use super::rehearsal::{self, Seeds};
 use super::select::{CHECK, FAULT, select};
-use super::{Done, EXAMPLE_CNTFRQ, Output, RunArgs};
+use super::{Done, EXAMPLE_CNTFRQ, Live, Output, RunArgs};
 use crate::contract::fault::{Described, FAULTS};
 use crate::contract::{
     self, Case, Check, Clause, Clauses, Costs, FailsOn, Fault, File, Terms, Transcript, Verdict, checks,
@@ -16,7 +16,7 @@ use crate::contract::{
 use crate::kvm::Kvm;
 use crate::report::terminal::{self, Timelines};
 use crate::report::verdicts::{self, Verdicts};
-use crate::report::{CheckRecord, Host, Meaning, Overall, Record, Tally};
+use crate::report::{CheckRecord, Host, Meaning, Overall, Record, Tally, lines};
 use crate::say::{print, println};
 
 #[derive(clap::Args)]
@@ -39,9 +39,9 @@ pub(super) struct TestArgs {
     /// Show the timeline of held checks too: at most 60 lines, or with `full` all of it, whatever the verdict.
     #[arg(long, value_name = "full", num_args = 0..=1, default_missing_value = "")]
     timeline: Option<String>,
-    /// Say what came of it in the kernel's test protocol, KTAP, when all is done.
-    #[arg(long)]
-    pub(super) ktap: bool,
+    /// Say what comes of it in the words of another program.
+    #[arg(long, value_name = "FORMAT")]
+    pub(super) r#as: Option<Live>,
     /// Disturb the programs: threads take the host's CPUs away, signals come, vCPUs move, at instants and for durations drawn
     /// from this seed. No verdict may change but to disturbed. FIRST-LAST: all checks with each of these seeds.
     #[arg(long, value_name = "SEED")]
@@ -129,6 +129,11 @@ pub(super) fn run(args: &TestArgs) -> anyhow::Result<Done> {
     let output = Output::open(args.run.output.as_deref())?;
     let programs = programs(args)?;
     anyhow::ensure!(programs.is_empty() || injected.len() < 2, "--program takes one fault to --inject, or none");
+    let several = injected.len() > 1 || args.disturb.is_some_and(|seeds| seeds.first != seeds.last);
+    anyhow::ensure!(
+        args.r#as.is_none() || !several,
+        "--as tells of one run: give one fault to --inject, one seed to --disturb"
+    );
     if args.run.plan {
         return Ok(Done::Planned);
     }
@@ -219,7 +224,10 @@ fn run_cases(
     record.disturb = args.disturb.map(|seeds| seeds.first);
     let (terms, costs) = terms(&kvm, &record.host, record.disturb, !args.no_model);
     record.costs = costs;
-    if !journal.resumes() && !args.ktap {
+    if !journal.resumes() && args.r#as == Some(Live::JsonLines) {
+        println!("{}", lines::host(&record.host));
+    }
+    if !journal.resumes() && args.r#as.is_none() {
         terminal::host(&record.host);
         record.costs.iter().for_each(terminal::costs);
         if let Some(seed) = record.disturb {
@@ -237,13 +245,16 @@ fn run_cases(
         let dangerous = case.endangers(&record.host);
         if let Some((result, told)) = journal.past(case, &record.host) {
             if told == Told::No {
-                show(args, &result);
+                show(args, &record.host, &result);
                 journal.end(&result, danger);
             }
             record.checks.push(result);
             continue;
         }
         journal.begin(case, dangerous);
+        if args.r#as == Some(Live::JsonLines) {
+            println!("{}", lines::begin(&record.host, case.name(), case.clause()));
+        }
         let mut result = if offered <= 0 && case.needs_the_mode(&record.host) {
             contract::without_the_mode(case, &record.host, offered)
         } else {
@@ -253,7 +264,7 @@ fn run_cases(
             // Deviations are of kernels as they are.
             result.expected = None;
         }
-        show(args, &result);
+        show(args, &record.host, &result);
         journal.end(&result, danger);
         // Whoever passes on what was printed does so now, and not while the next program runs.
         std::thread::sleep(REST);
@@ -269,9 +280,7 @@ fn run_cases(
         }
     }
     let tally = Tally::of(record.checks.iter().map(CheckRecord::meaning));
-    if args.ktap {
-        print!("{}", verdicts::ktap(&[Verdicts::of(&record.host, &record.checks)]));
-    } else {
+    if !conclusion(args, &record, &tally) {
         terminal::summary(&tally);
         let lags = record.checks.iter().filter_map(|check| check.transcript.as_ref()?.timer_lag());
         if let Some(lag) = lags.max().filter(|_| terms.time_is_real) {
@@ -301,10 +310,22 @@ pub(super) fn terms(kvm: &Kvm, host: &Host, disturb: Option<u64>, ask_the_model:
 }
 
 /// A check's verdict as soon as there is one, unless all are wanted in one piece.
-pub(super) fn show(args: &TestArgs, result: &CheckRecord) {
-    if !args.ktap {
-        terminal::check(result, args.timelines());
+pub(super) fn show(args: &TestArgs, host: &Host, result: &CheckRecord) {
+    match args.r#as {
+        None => terminal::check(result, args.timelines()),
+        Some(Live::JsonLines) => println!("{}", lines::verdict(host, result)),
+        Some(Live::Ktap) => {}
     }
+}
+
+/// What another program is told when all is over; whether there is one.
+pub(super) fn conclusion(args: &TestArgs, record: &Record, tally: &Tally) -> bool {
+    match args.r#as {
+        None => return false,
+        Some(Live::JsonLines) => println!("{}", lines::summary(&record.host, tally, record.incomplete.as_deref())),
+        Some(Live::Ktap) => print!("{}", verdicts::ktap(&[Verdicts::of(&record.host, &record.checks)])),
+    }
+    true
 }
 
 /// Which of the checks that ran have to find the fault, and whether they did.

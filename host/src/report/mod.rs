@@ -5,6 +5,7 @@ mod compare;
 mod damage;
 pub mod html;
 pub mod latency;
+pub mod lines;
 mod meaning;
 pub mod rates;
 mod record;

@@ -132,7 +132,8 @@ fn check(command: &str, cache: &Cache, options: &Options) -> Result<i32> {
     let mut outputs = outputs(options)?;
     // What several runs come to is said by the runner once more, of all their records; where its words are for another
     // program, then alone.
-    let ktap = arguments.iter().any(|argument| argument == "--ktap");
+    let form = form(&arguments);
+    let in_one_piece = several && form == Some(KTAP);
     if several && outputs.is_empty() {
         outputs = (0..kernels.len()).map(|index| scratch.path().join(format!("{index}.json"))).collect();
     }
@@ -143,11 +144,11 @@ fn check(command: &str, cache: &Cache, options: &Options) -> Result<i32> {
     let mut records = Vec::new();
     for (index, (name, kernel)) in kernels.iter().enumerate() {
         let Some(kernel) = kernel else { continue };
-        if several && !ktap {
+        if several && form.is_none() {
             say(format!("== {}\n", kernel.name))?;
         }
         let watched = watch(cache, options, &programs, kernel);
-        match watched.and_then(|()| survive(options, &programs, kernel, (&argv, &carried), several && ktap)) {
+        match watched.and_then(|()| survive(options, &programs, kernel, (&argv, &carried), in_one_piece)) {
             Ok((status, files)) => {
                 worst = Some(worst.map_or(status, |worst| together(worst, status)));
                 if let Some(output) = outputs.get(index)
@@ -167,15 +168,31 @@ fn check(command: &str, cache: &Cache, options: &Options) -> Result<i32> {
             Err(error) => return Err(error),
         }
     }
-    if several && !records.is_empty() {
+    if several && !records.is_empty() && (form.is_none() || in_one_piece) {
         let mut report = Command::new(artifacts::vtick_of_this_machine()?);
-        match ktap {
-            true => report.args(["report", "--ktap"]),
+        match in_one_piece {
+            true => report.args(["report", "--as", KTAP]),
             false => report.args(["report", "--side-by-side"]).args(absent.iter().map(Absent::option)),
         };
         run_in_view(report.args(&records))?;
     }
     Ok(worst.unwrap_or(CANNOT_RUN))
+}
+
+/// The form that is told in one piece: of several kernels, too.
+const KTAP: &str = "ktap";
+
+/// In whose words the runner is to speak, if not in those for people.
+fn form(arguments: &[String]) -> Option<&str> {
+    let mut arguments = arguments.iter();
+    while let Some(argument) = arguments.next() {
+        match argument.split_once('=') {
+            Some(("--as", form)) => return Some(form),
+            _ if argument == "--as" => return arguments.next().map(String::as_str),
+            _ => {}
+        }
+    }
+    None
 }
 
 /// The same on another machine.
@@ -267,6 +284,14 @@ mod tests {
 
     fn options(line: &str) -> Options {
         Options::parse("test", line.split_whitespace().map(str::to_owned)).unwrap()
+    }
+
+    #[test]
+    fn the_words_of_another_program_are_asked_for_in_either_way_of_an_option() {
+        let form = |line: &str| form(&line.split(' ').map(str::to_owned).collect::<Vec<_>>()).map(str::to_owned);
+        assert_eq!(form("test --as ktap wfi").as_deref(), Some("ktap"));
+        assert_eq!(form("test --as=json-lines").as_deref(), Some("json-lines"));
+        assert_eq!(form("test wfi"), None);
     }
 
     #[test]

@@ -53,10 +53,11 @@ mod tests {
             path("c"),
             "--timeline".to_owned(),
             format!("{OPTION}={}", path("b.litmus")),
-            "--ktap".to_owned(),
+            "--strict".to_owned(),
         ];
         let (shipped, files) = ship(&line).unwrap();
-        let due = ["test", OPTION, "/bin/a.litmus", "/bin/c.litmus", "--timeline", "--program=/bin/b.litmus", "--ktap"];
+        let due =
+            ["test", OPTION, "/bin/a.litmus", "/bin/c.litmus", "--timeline", "--program=/bin/b.litmus", "--strict"];
         assert_eq!(shipped, due);
         let names: Vec<&str> = files.iter().map(|(there, _)| there.as_str()).collect();
         assert_eq!(names, ["/bin/a.litmus", "/bin/c.litmus", "/bin/b.litmus"]);

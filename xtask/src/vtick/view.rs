@@ -28,7 +28,7 @@ fn all_saved(cache: &Cache) -> Vec<String> {
 }
 
 /// Options of the runner's that have a value.
-const WITH_VALUE: [&str; 6] = ["--fail-over", "--html", "--junit", "--as", "--kcidb-origin", "--kcidb-build"];
+const WITH_VALUE: [&str; 5] = ["--fail-over", "--html", "--as", "--kcidb-origin", "--kcidb-build"];
 
 /// `cargo xtask compare` and `cargo xtask report`: what the runner makes of records, which takes no host. A record is
 /// given as a file or by the name it was saved under.
