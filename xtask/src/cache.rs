@@ -61,6 +61,11 @@ impl Cache {
         Ok(Self(folder.canonicalize()?))
     }
 
+    /// The folder itself.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.0
+    }
+
     /// A path inside.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.0.join(name)

@@ -10,9 +10,7 @@ use crate::progress::Step;
 
 /// The first of `programs` that is there. Where none is, root installs Debian's `package`; anyone else is told to.
 pub(crate) fn ensure(programs: &[&str], package: &str) -> Result<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
-    let look = || find(programs, &folders);
+    let look = || found(programs);
     if let Some(found) = look() {
         return Ok(found);
     }
@@ -36,6 +34,12 @@ pub(crate) fn ensure(programs: &[&str], package: &str) -> Result<PathBuf> {
         install()?;
     }
     look().with_context(|| format!("`{command}` succeeded, but there is still no {program}"))
+}
+
+/// The first of `programs` that is there.
+pub(crate) fn found(programs: &[&str]) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    find(programs, &std::env::split_paths(&path).collect::<Vec<_>>())
 }
 
 fn find(programs: &[&str], folders: &[PathBuf]) -> Option<PathBuf> {

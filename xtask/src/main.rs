@@ -13,6 +13,7 @@ mod cli;
 mod coverage;
 mod deb;
 mod dist;
+mod doctor;
 mod emulated;
 mod fdt;
 mod firmware;
@@ -52,9 +53,9 @@ use crate::toolchain::Toolchain;
 const BROWSERS: [&str; 3] = ["chromium", "google-chrome", "chromium-browser"];
 
 /// The commands, for one that is misspelt.
-const WORDS: [&str; 20] = [
+const WORDS: [&str; 21] = [
     "test", "bench", "explore", "compare", "report", "export", "boot", "matrix", "merge", "bisect", "run", "coverage",
-    "mutate", "build", "dist", "guest", "browser", "kernels", "kconfig", "lint",
+    "mutate", "build", "dist", "doctor", "guest", "browser", "kernels", "kconfig", "lint",
 ];
 
 fn main() -> ExitCode {
@@ -83,12 +84,15 @@ fn run(command: &str, options: &Options) -> Result<i32> {
         say(USAGE)?;
         return if vtick::COMMANDS.contains(&command) { vtick::help(command) } else { Ok(0) };
     }
-    if ["build", "browser", "dist", "kconfig", "kernels", "lint"].contains(&command)
+    if ["build", "browser", "dist", "doctor", "kconfig", "kernels", "lint"].contains(&command)
         && let Some(argument) = options.forwarded.first()
     {
         bail!("`cargo xtask {command}` knows no {argument}; `cargo xtask --help` says what there is");
     }
     process::catch_signals()?;
+    if command == "doctor" {
+        return doctor::doctor();
+    }
     let cache = Cache::open()?;
     let toolchain = || Toolchain::obtain(&cache, options.refresh);
     match command {

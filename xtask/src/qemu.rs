@@ -9,8 +9,8 @@ use anyhow::{Context, Result, bail};
 use crate::process::run;
 use crate::{fdt, install};
 
-const QEMU: &str = "qemu-system-aarch64";
-const PACKAGE: &str = "qemu-system-arm";
+pub(crate) const QEMU: &str = "qemu-system-aarch64";
+pub(crate) const PACKAGE: &str = "qemu-system-arm";
 
 /// How a KVM host uses the CPU's virtualisation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -28,6 +28,9 @@ const RUNNER_MUSL: &str = "aarch64-unknown-linux-musl";
 /// What it is compiled for by Debian's.
 const RUNNER_GNU: &str = "aarch64-unknown-linux-gnu";
 
+/// Where the name of the toolchain is kept that was made last.
+const CURRENT: &str = "toolchain/aarch64-unknown-none-softfloat.current";
+
 /// A static program at a fixed address: it needs nothing of the machine it is copied to, and runs the same
 /// instructions there every time.
 const STATIC: &str = "-Ctarget-feature=+crt-static,-outline-atomics -Crelocation-model=static";
@@ -50,16 +53,10 @@ pub(crate) enum Toolchain {
 impl Toolchain {
     /// Finds or makes one.
     pub(crate) fn obtain(cache: &Cache, refresh: bool) -> Result<Self> {
-        if user_has(GUEST)? && user_has(RUNNER_MUSL)? {
-            return Ok(Self::OfUser);
-        }
-        // The version that was made last, so that a second run does not ask the network.
-        let current = format!("toolchain/{GUEST}.current");
-        if !refresh
-            && let Ok(entry) = fs::read_to_string(cache.path(&current))
-            && cache.state(&entry)? == State::Intact
-        {
-            return Ok(Self::Unpacked(cache.path(&entry)));
+        match Self::there(cache)? {
+            Some(Self::OfUser) => return Ok(Self::OfUser),
+            Some(unpacked) if !refresh => return Ok(unpacked),
+            _ => {}
         }
         let entry = from_debian(cache, refresh).map_err(|error| {
             if error.is::<Interrupted>() {
@@ -69,8 +66,19 @@ impl Toolchain {
                 "this toolchain lacks a cross target (`rustup target add {GUEST} {RUNNER_MUSL}` brings both), and Debian's archive could not help out"
             ))
         })?;
-        cache.write(&current, &entry)?;
+        cache.write(CURRENT, &entry)?;
         Ok(Self::Unpacked(cache.path(&entry)))
+    }
+
+    /// The one that is there: the user's own, or the one that was made last, so that a second run does not ask the
+    /// network.
+    pub(crate) fn there(cache: &Cache) -> Result<Option<Self>> {
+        if user_has(GUEST)? && user_has(RUNNER_MUSL)? {
+            return Ok(Some(Self::OfUser));
+        }
+        let Ok(entry) = fs::read_to_string(cache.path(CURRENT)) else { return Ok(None) };
+        let intact = cache.state(&entry)? == State::Intact;
+        Ok(intact.then(|| Self::Unpacked(cache.path(&entry))))
     }
 
     /// What the runner is compiled for.
@@ -196,7 +204,7 @@ pub(crate) fn cargo() -> Command {
 }
 
 /// The compiler of that cargo.
-fn rustc() -> PathBuf {
+pub(crate) fn rustc() -> PathBuf {
     let beside = std::env::var_os("CARGO").map(|cargo| Path::new(&cargo).with_file_name("rustc"));
     let chosen = std::env::var_os("RUSTC").map(PathBuf::from);
     chosen.or(beside.filter(|path| path.exists())).unwrap_or_else(|| "rustc".into())

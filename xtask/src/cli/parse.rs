@@ -129,7 +129,7 @@ const SINGLE: [&str; 10] = [
 ];
 
 /// Commands that run nothing in a host, and options that say something of one: there they would be taken for nothing.
-const WITHOUT_HOST: [&str; 8] = ["build", "browser", "compare", "dist", "guest", "kernels", "lint", "report"];
+const WITHOUT_HOST: [&str; 9] = ["build", "browser", "compare", "dist", "doctor", "guest", "kernels", "lint", "report"];
 const OF_HOST: [&str; 12] = [
     "--kernel",
     "--host",

@@ -95,14 +95,8 @@ impl Package {
 
 /// Finds the kernel that `wanted` names behind `debian:`, and fetches it if need be.
 pub(super) fn obtain(cache: &Cache, wanted: &str, refresh: bool) -> Result<Kernel> {
-    // What a name meant is remembered, so that a second run of the same command neither asks the network nor suddenly
-    // tests another kernel.
-    let memory = format!("kernels/meaning/{}", wanted.replace('/', "-"));
-    if !refresh
-        && let Ok(release) = fs::read_to_string(cache.path(&memory))
-        && cache.state(&format!("kernels/{release}"))? == State::Intact
-    {
-        return Ok(cached(cache, &release));
+    if !refresh && let Some(kernel) = there(cache, wanted)? {
+        return Ok(kernel);
     }
     let apt = Apt::of_all_kernels(cache)?;
     if refresh {
@@ -115,8 +109,21 @@ pub(super) fn obtain(cache: &Cache, wanted: &str, refresh: bool) -> Result<Kerne
         cache.entry(&format!("kernels/{release}"), |folder| fetch(apt, &package, folder))?;
         Ok(release)
     })?;
-    cache.write(&memory, &release)?;
+    cache.write(&memory(wanted), &release)?;
     Ok(cached(cache, &release))
+}
+
+/// The kernel that the cache holds for this name. What a name meant is remembered, so that a second run of the same
+/// command neither asks the network nor suddenly tests another kernel.
+pub(super) fn there(cache: &Cache, wanted: &str) -> Result<Option<Kernel>> {
+    let Ok(release) = fs::read_to_string(cache.path(&memory(wanted))) else { return Ok(None) };
+    let intact = cache.state(&format!("kernels/{release}"))? == State::Intact;
+    Ok(intact.then(|| cached(cache, &release)))
+}
+
+/// Where it is kept what a name meant.
+fn memory(wanted: &str) -> String {
+    format!("kernels/meaning/{}", wanted.replace('/', "-"))
 }
 
 /// A kernel of Debian's that is in the cache, intact.

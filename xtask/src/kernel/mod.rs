@@ -35,6 +35,11 @@ pub(crate) fn obtain(cache: &Cache, wanted: &str, refresh: bool) -> Result<Kerne
     }
 }
 
+/// The kernel of Debian's that `wanted` names, where it has been fetched.
+pub(crate) fn there(cache: &Cache, wanted: &str) -> Result<Option<Kernel>> {
+    wanted.strip_prefix("debian:").map_or(Ok(None), |wanted| archive::there(cache, wanted))
+}
+
 /// Whether a build tree is what `wanted` names.
 pub(crate) fn is_tree(wanted: &str) -> bool {
     !wanted.starts_with("debian:") && Path::new(wanted).is_dir()
