@@ -64,6 +64,8 @@ pub(crate) struct Options {
     pub(crate) seed: u64,
     pub(crate) replay: Vec<String>,
     pub(crate) jobs: usize,
+    /// (lint) What takes programs that have to be fetched first, too.
+    pub(crate) full: bool,
     pub(crate) refresh: bool,
     pub(crate) verbose: bool,
     pub(crate) help: bool,
@@ -99,6 +101,7 @@ impl Default for Options {
             seed: 1,
             replay: Vec::new(),
             jobs: 1,
+            full: false,
             refresh: false,
             verbose: false,
             help: false,

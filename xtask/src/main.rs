@@ -123,7 +123,7 @@ fn run(command: &str, options: &Options) -> Result<i32> {
         }
         "kernels" => kernel::list(&cache, options.refresh).map(|()| 0),
         "dist" => dist::dist(&cache, &toolchain()?, options.output.as_deref()).map(|()| 0),
-        "lint" => lint::lint(&toolchain()?),
+        "lint" => lint::lint(&cache, &toolchain()?, options.full),
         "" | "help" | "-h" | "--help" => {
             say(USAGE)?;
             Ok(0)

@@ -79,6 +79,7 @@ impl Options {
                 "--programs" => options.programs = Some(value()?.into()),
                 "--time" => options.time = Some(duration(name, &value()?)?),
                 "--resume" => options.resume = Some(value()?.into()),
+                "--full" if command == "lint" => options.full = true,
                 "--refresh" => options.refresh = true,
                 "--verbose" | "-v" => options.verbose = true,
                 "--help" | "-h" => options.help = true,
