@@ -1,8 +1,8 @@
 //! From levels to lines: the one place where a change of `device_irq_level` becomes a GIC input, and a GIC output a
 //! CPU line.
 //!
-//! Every vCPU's thread calls in here after each return of KVM_RUN, and devices' threads when their outputs move. The GIC's
-//! lock is held for the update alone, never over a system call; before it is released, the outputs that moved are copied to
+//! Every vCPU's thread calls in here after each return of KVM_RUN. The threads of the console and of the machine's timer
+//! call in when a device's output moves. The GIC's lock is held only for the update, never over a system call; before it is released, the outputs that moved are copied to
 //! `wanted`. A second lock per vCPU keeps the order of its KVM_IRQ_LINE calls: whoever holds it looks the wanted level up
 //! again, and whoever moved it comes for the lock after that, so the last call always says what the GIC says.
 //!

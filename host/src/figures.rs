@@ -7,6 +7,11 @@ pub(crate) fn thousands(n: u64) -> String {
     groups.join(",")
 }
 
+/// A count that is already written, and its noun, which agrees with it: "1 level", "2 levels", "0.500 levels".
+pub(crate) fn plural(count: &str, noun: &str) -> String {
+    if count == "1" { format!("1 {noun}") } else { format!("{count} {noun}s") }
+}
+
 /// A difference, with its sign and its thousands apart.
 pub(crate) fn signed(n: i64) -> String {
     let sign = if n < 0 { "-" } else { "+" };
@@ -47,6 +52,14 @@ mod tests {
     fn thousands_are_set_apart_from_the_right() {
         assert_eq!([7, 999, 1000, 1_234_567].map(thousands), ["7", "999", "1,000", "1,234,567"]);
         assert_eq!([-1500, 0, 20].map(signed), ["-1,500", "+0", "+20"]);
+    }
+
+    #[test]
+    fn a_noun_agrees_with_its_count() {
+        assert_eq!(
+            ["1", "2", "0", "1.002"].map(|n| plural(n, "level")),
+            ["1 level", "2 levels", "0 levels", "1.002 levels"]
+        );
     }
 
     #[test]

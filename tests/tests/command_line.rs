@@ -34,8 +34,8 @@ fn checks_are_listed_and_explained_without_a_host() {
 fn an_unknown_check_is_answered_with_near_ones() {
     let line = xtask(&["test", "wfi-wakes-on-the-vtimr-with-interrupts-masked"]);
     let line = line.error_line();
-    assert!(line.starts_with("there is no check wfi-wakes-on-the-vtimr"), "{line}");
-    assert!(line.contains("near are: wfi-wakes-on-the-vtimer-with-interrupts-masked"), "{line}");
+    assert!(line.starts_with("no check named wfi-wakes-on-the-vtimr"), "{line}");
+    assert!(line.contains("did you mean wfi-wakes-on-the-vtimer-with-interrupts-masked"), "{line}");
 }
 
 #[test]

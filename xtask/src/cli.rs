@@ -1,6 +1,7 @@
 //! The command line: what it can say ([`Options`]), how it is read ([`parse`]), and what is said of it in the help.
 
 mod parse;
+pub(crate) mod reference;
 mod values;
 
 use std::path::PathBuf;

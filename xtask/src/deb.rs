@@ -23,9 +23,9 @@ pub(crate) fn unpack(package: &Path, folder: &Path, wanted: impl Fn(&str) -> boo
     let mut said = String::new();
     running.0.stderr.take().context("dpkg-deb has no error output")?.read_to_string(&mut said)?;
     let status = running.0.wait()?;
-    ensure!(status.success(), "{} can't be unpacked, a truncated download? {}", package.display(), said.trim());
+    ensure!(status.success(), "cannot unpack {} (a truncated download?): {}", package.display(), said.trim());
     drained?;
-    unpacked.with_context(|| format!("{} can't be unpacked", package.display()))
+    unpacked.with_context(|| format!("cannot unpack {}", package.display()))
 }
 
 fn unpack_archive<R: Read>(archive: &mut tar::Archive<R>, folder: &Path, wanted: impl Fn(&str) -> bool) -> Result<()> {
@@ -87,6 +87,6 @@ mod tests {
         let whole = fs::read(&package).unwrap();
         fs::write(&package, &whole[..whole.len() / 2]).unwrap();
         let error = unpack(&package, &folder.path().join("out"), |_| true).unwrap_err().to_string();
-        assert!(error.contains("x_1_all.deb can't be unpacked, a truncated download?"), "{error}");
+        assert!(error.contains("x_1_all.deb (a truncated download?)"), "{error}");
     }
 }

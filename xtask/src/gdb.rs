@@ -34,8 +34,8 @@ impl Gdb {
     /// The bytes at a virtual address.
     pub(crate) fn read(&mut self, address: u64, length: usize) -> Result<Vec<u8>> {
         let answer = self.ask(&format!("m{address:x},{length:x}"))?;
-        let bytes = bytes(&answer).with_context(|| format!("memory at {address:#x} can't be read: {answer}"))?;
-        ensure!(bytes.len() == length, "memory at {address:#x} can't be read whole");
+        let bytes = bytes(&answer).with_context(|| format!("cannot read memory at {address:#x}: {answer}"))?;
+        ensure!(bytes.len() == length, "cannot read all of the memory at {address:#x}");
         Ok(bytes)
     }
 
@@ -54,7 +54,7 @@ impl Gdb {
     pub(crate) fn register(&mut self, number: usize) -> Result<u64> {
         let answer = self.ask(&format!("p{number:x}"))?;
         let bytes = bytes(&answer).and_then(|bytes| bytes.try_into().ok());
-        Ok(u64::from_le_bytes(bytes.with_context(|| format!("register {number} can't be read: {answer}"))?))
+        Ok(u64::from_le_bytes(bytes.with_context(|| format!("cannot read register {number}: {answer}"))?))
     }
 
     /// Sets a register.
@@ -192,7 +192,7 @@ mod tests {
             gdb.breakpoint(0x1000, true).unwrap();
             (gdb.run_to_breakpoint(Duration::from_secs(5)).is_ok(), gdb.read(0x0, 4).unwrap_err().to_string())
         });
-        assert_eq!(results, (true, "memory at 0x0 can't be read: E14".to_owned()));
+        assert_eq!(results, (true, "cannot read memory at 0x0: E14".to_owned()));
         assert_eq!(heard, ["Z1,1000,4", "c", "m0,4"]);
     }
 }

@@ -53,9 +53,29 @@ use crate::toolchain::Toolchain;
 const BROWSERS: [&str; 3] = ["chromium", "google-chrome", "chromium-browser"];
 
 /// The commands, for one that is misspelt.
-const WORDS: [&str; 21] = [
-    "test", "bench", "explore", "compare", "report", "export", "boot", "matrix", "merge", "bisect", "run", "coverage",
-    "mutate", "build", "dist", "doctor", "guest", "browser", "kernels", "kconfig", "lint",
+const WORDS: [&str; 22] = [
+    "test",
+    "bench",
+    "explore",
+    "compare",
+    "report",
+    "export",
+    "boot",
+    "matrix",
+    "merge",
+    "bisect",
+    "run",
+    "coverage",
+    "mutate",
+    "build",
+    "dist",
+    "doctor",
+    "guest",
+    "browser",
+    "kernels",
+    "kconfig",
+    "reference",
+    "lint",
 ];
 
 fn main() -> ExitCode {
@@ -84,10 +104,10 @@ fn run(command: &str, options: &Options) -> Result<i32> {
         say(USAGE)?;
         return if vtick::COMMANDS.contains(&command) { vtick::help(command) } else { Ok(0) };
     }
-    if ["build", "browser", "dist", "doctor", "kconfig", "kernels", "lint"].contains(&command)
+    if ["build", "browser", "dist", "doctor", "kconfig", "kernels", "lint", "reference"].contains(&command)
         && let Some(argument) = options.forwarded.first()
     {
-        bail!("`cargo xtask {command}` knows no {argument}; `cargo xtask --help` says what there is");
+        bail!("`cargo xtask {command}` has no argument {argument}; `cargo xtask --help` lists them");
     }
     process::catch_signals()?;
     if command == "doctor" {
@@ -122,6 +142,7 @@ fn run(command: &str, options: &Options) -> Result<i32> {
             Ok(0)
         }
         "kernels" => kernel::list(&cache, options.refresh).map(|()| 0),
+        "reference" => cli::reference::write(),
         "dist" => dist::dist(&cache, &toolchain()?, options.output.as_deref()).map(|()| 0),
         "lint" => lint::lint(&cache, &toolchain()?, options.full),
         "" | "help" | "-h" | "--help" => {
@@ -131,8 +152,8 @@ fn run(command: &str, options: &Options) -> Result<i32> {
         other => {
             let near =
                 WORDS.iter().map(|word| (strsim::jaro_winkler(other, word), word)).max_by(|a, b| a.0.total_cmp(&b.0));
-            let near = near.filter(|(alike, _)| *alike > 0.75).map(|(_, word)| format!("; {word} is near"));
-            bail!("there is no command {other}{}; `cargo xtask --help` lists them", near.unwrap_or_default())
+            let near = near.filter(|(alike, _)| *alike > 0.75).map(|(_, word)| format!("; did you mean {word}?"));
+            bail!("no command named {other}{} `cargo xtask --help` lists the commands", near.unwrap_or(";".to_owned()))
         }
     }
 }

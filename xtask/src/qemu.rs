@@ -91,7 +91,7 @@ impl Machine {
         let gic = match self.gic {
             Gic::V2 => "GICv2",
             Gic::V3 => "GICv3",
-            Gic::NotVirtual => "GICv3 that KVM can't virtualise",
+            Gic::NotVirtual => "GICv3 without virtualisation support",
         };
         let cpus = if self.cpus == 1 { "1 CPU".to_owned() } else { format!("{} CPUs", self.cpus) };
         format!("{}, {mode}, {gic}, {cpus}", self.cpu)

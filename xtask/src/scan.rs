@@ -22,7 +22,7 @@ pub(crate) struct Finding {
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} at {}: `{}` can't be emulated by KVM", self.symbol, self.address, self.instruction)
+        write!(f, "{} at {}: KVM cannot emulate `{}`", self.symbol, self.address, self.instruction)
     }
 }
 
@@ -51,7 +51,7 @@ pub(crate) fn scan(disassembly: &str) -> Result<Vec<Finding>, String> {
         }
     }
     if helpers == 0 {
-        Err(format!("the guest has no function {HELPER}*: its MMIO can't be checked"))
+        Err(format!("the guest has no function {HELPER}*: the build cannot check its MMIO"))
     } else {
         Ok(findings)
     }

@@ -57,9 +57,9 @@ impl core::fmt::Display for StateError {
         match self {
             StateError::Version(n) => write!(f, "version {n} of a GIC's state, where {} is known", State::VERSION),
             StateError::Size { cpus, interrupts } => write!(f, "no GICv2 has {cpus} CPUs and {interrupts} interrupts"),
-            StateError::Distributor => write!(f, "GICD_CTLR can't have this value"),
-            StateError::CpuInterface { cpu } => write!(f, "the CPU interface of CPU {cpu} can't be in this state"),
-            StateError::Interrupt { cpu, intid } => write!(f, "interrupt {intid} of CPU {cpu} can't be in this state"),
+            StateError::Distributor => write!(f, "GICD_CTLR cannot have this value"),
+            StateError::CpuInterface { cpu } => write!(f, "the CPU interface of CPU {cpu} cannot be in this state"),
+            StateError::Interrupt { cpu, intid } => write!(f, "interrupt {intid} of CPU {cpu} cannot be in this state"),
         }
     }
 }

@@ -86,10 +86,10 @@ pub fn check_writable(option: &str, path: &Path) -> Result<(), String> {
         return Ok(());
     }
     if let Some(kind) = kind(path) {
-        return Err(format!("{named}: it can't be written: it is {kind}; a file is needed"));
+        return Err(format!("{named}: cannot write to {kind}; name a file"));
     }
     let existed = path.exists();
-    let failed = |error: std::io::Error| format!("{named}: it can't be written: {error}");
+    let failed = |error: std::io::Error| format!("{named}: cannot write: {error}");
     OpenOptions::new().append(true).create(true).open(path).map_err(failed)?;
     // Beside it, whether there is room: a disk that is full takes an empty file, and nothing more.
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -147,7 +147,7 @@ mod tests {
     fn a_place_that_takes_nothing_is_found_out_and_a_possible_one_is_left_as_it_was() {
         let folder = tempfile::tempdir().unwrap();
         let error = |path: &Path| check_writable("--output", path).unwrap_err();
-        assert!(error(Path::new("/dev/full")).contains("/dev/full: it can't be written: it is a character device"));
+        assert!(error(Path::new("/dev/full")).contains("/dev/full: cannot write to a character device"));
         assert!(error(folder.path()).contains("it is a folder"));
         assert!(error(&folder.path().join("absent/r.json")).contains("No such file"));
         let possible = folder.path().join("r.json");

@@ -9,8 +9,8 @@ use crate::say::println;
 
 #[derive(clap::Args)]
 pub(super) struct BenchArgs {
-    /// Run the scenarios with this name, or with this in their name; the plain ones if none is given: one vCPU with
-    /// nothing beside it, a one-shot timer or an MMIO access.
+    /// Run the scenario with this name, or every scenario whose name contains this. Without a SCENARIO, run the plain ones:
+    /// one vCPU, nothing beside it, a one-shot timer or an MMIO access.
     #[arg(value_name = "SCENARIO")]
     names: Vec<String>,
     /// Run all scenarios.
@@ -19,8 +19,8 @@ pub(super) struct BenchArgs {
     /// The guest's interrupt controller; can be repeated.
     #[arg(long, value_name = "CHIP", value_delimiter = ',', default_value = "user")]
     irqchip: Vec<Irqchip>,
-    /// Measure the kernel's floor alone: a runner that copies the timer's level to the line and does nothing else. A run
-    /// with vtick's own GIC measures it beside the plainest scenarios anyway.
+    /// Measure only the kernel's floor: a runner that copies the timer's level to the line and does nothing else. A run
+    /// with vtick's own GIC measures the floor of the plain scenarios anyway.
     #[arg(long, conflicts_with = "irqchip")]
     bare: bool,
     /// Do not measure the kernel's floor.
@@ -29,10 +29,10 @@ pub(super) struct BenchArgs {
     /// Interrupts to measure in each scenario.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     interrupts: Option<u64>,
-    /// Waste so many instructions on each interrupt, so that a comparison has something to find.
+    /// Waste N instructions on each interrupt, so that a comparison has something to find.
     #[arg(long, value_name = "N", default_value_t = 0, hide = true)]
     plant: u64,
-    /// Count what userspace spends on each access of the guest to its GIC, and measure nothing else.
+    /// Measure only what userspace spends on each access of the guest to its GIC.
     #[arg(long, conflicts_with_all = ["names", "all", "irqchip", "bare"])]
     accesses: bool,
     /// List the scenarios and run nothing.

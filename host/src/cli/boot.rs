@@ -20,70 +20,70 @@ const UNIT: u64 = 2 << 20;
 
 #[derive(clap::Args)]
 pub(super) struct BootArgs {
-    /// What to boot: an arm64 Linux Image, an ELF file or a flat binary, which goes 512 KiB into RAM. It starts with the
+    /// The file to boot: an arm64 Linux Image, an ELF file, or a flat binary (loaded 512 KiB into RAM). It starts with the
     /// address of the device tree in x0.
     #[arg(long, value_name = "FILE")]
     kernel: Option<PathBuf>,
-    /// The kernel's first file system.
+    /// The kernel's initramfs.
     #[arg(long, value_name = "FILE")]
     initrd: Option<PathBuf>,
     /// The kernel's command line [default: the console for Linux and firmware, nothing for others].
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     append: Option<String>,
-    /// Firmware that runs first, such as QEMU_EFI.fd. It boots the kernel, if there is one, which has to be an EFI
+    /// Firmware that runs first, such as QEMU_EFI.fd. It boots the kernel, if one is given; the kernel has to be an EFI
     /// application.
     #[arg(long, value_name = "FILE")]
     firmware: Option<PathBuf>,
-    /// The firmware's variables: flash whose contents are this file's, and stay in it. Without it, they are forgotten.
+    /// The file that keeps the firmware's variables (its flash). Without it, the variables are forgotten.
     #[arg(long, value_name = "FILE", requires = "firmware")]
     vars: Option<PathBuf>,
-    /// A virtio disk: a file, and ",ro" behind it if the guest is not to write it. The first is /dev/vda.
+    /// A virtio disk: a file; with ",ro" after its name the guest cannot write to it. The first disk is /dev/vda.
     #[arg(long, value_name = "FILE[,ro]")]
     disk: Vec<String>,
-    /// The console that is typed on: the PL011 (ttyAMA0) or, beside it, a virtio console (hvc0).
+    /// The console that the terminal is: the PL011 (ttyAMA0), or a virtio console (hvc0) in addition to it.
     #[arg(long, value_name = "CONSOLE", default_value = "uart")]
     console: Console,
-    /// vCPUs.
+    /// The number of vCPUs.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=8))]
     cpus: u8,
-    /// Performance counters for the vCPUs, whose overflow is PPI 23.
+    /// Give the vCPUs performance counters; their overflow interrupt is PPI 23.
     #[arg(long, value_name = "WHEN", default_value = "auto")]
     pmu: Pmu,
-    /// RAM: a multiple of 2M.
+    /// The size of RAM: a multiple of 2M.
     #[arg(long, value_name = "SIZE", default_value = "512M", value_parser = size)]
     memory: u64,
-    /// Stop the guest after so many seconds of its own counter, and say what it was doing. In the emulated host these are
-    /// no seconds of wall time, which --host-timeout bounds there.
+    /// Stop the guest after this many seconds of its own counter, and say what it was doing. In the emulated host these
+    /// are not seconds of wall time: --host-timeout bounds those.
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     timeout: Option<u64>,
-    /// End the run, with exit status 1, when the guest resets itself. Otherwise it starts again, with its RAM as it left it
-    /// but for what is loaded.
+    /// End the run with exit status 1 when the guest resets itself. Otherwise the guest starts again: kernel and firmware
+    /// are loaded anew, all other RAM stays as it was.
     #[arg(long)]
     no_reboot: bool,
-    /// End the run where the guest accesses an address at which there is nothing. Otherwise such reads are zero, such
-    /// writes are ignored, and the first to each address is told.
+    /// End the run when the guest accesses an address at which there is nothing. Otherwise such a read gives zero, such a
+    /// write is ignored, and the first access to each address is reported.
     #[arg(long)]
     strict: bool,
-    /// End the run, with exit status 0, when the guest prints a line that holds this.
+    /// End the run with exit status 0 when the guest prints a line that contains this.
     #[arg(long, value_name = "TEXT", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     exit_on: Option<String>,
-    /// End the run, with exit status 1, when the guest prints a line that holds this.
+    /// End the run with exit status 1 when the guest prints a line that contains this.
     #[arg(long, value_name = "TEXT", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     fail_on: Option<String>,
-    /// Give the guest kvm-unit-tests' testdev, a legacy virtio console through which a test exits with a code. A line
-    /// "EXIT: STATUS=n" counts without it, of a guest that is no Linux.
+    /// Give the guest kvm-unit-tests' testdev, a legacy virtio console through which a test exits with a code. Without it,
+    /// a line "EXIT: STATUS=n" of a guest other than Linux is its exit code.
     #[arg(long)]
     testdev: bool,
-    /// Say at the end what was done for the guest: interrupts, returns of KVM_RUN, KVM_IRQ_LINE calls.
+    /// Print at the end, for each vCPU: interrupts by INTID, returns of KVM_RUN by reason, KVM_IRQ_LINE calls.
     #[arg(long)]
     stats: bool,
-    /// With --stats, say when the guest had printed the first line that holds this.
+    /// With --stats, print when the guest printed the first line that contains this.
     #[arg(long, value_name = "TEXT", requires = "stats")]
     mark: Option<String>,
-    /// Write what happened at the boundary to this file, for ui.perfetto.dev.
+    /// Write every event between guest and host to this file, for ui.perfetto.dev.
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
-    /// Check the arguments and run nothing. Exit status 0: there is something to run.
+    /// Check the arguments and run nothing. Exit status 0: the command would run something.
     #[arg(long, hide = true)]
     pub(super) plan: bool,
 }
@@ -99,7 +99,7 @@ fn size(text: &str) -> Result<u64, String> {
     let bytes = digits.parse().ok().and_then(|number: u64| number.checked_mul(unit));
     match bytes {
         Some(bytes) if (8 * UNIT..=255 << 30).contains(&bytes) && bytes.is_multiple_of(UNIT) => Ok(bytes),
-        _ => Err("a multiple of 2M from 16M to 255G is needed".to_owned()),
+        _ => Err("RAM has to be a multiple of 2M from 16M to 255G".to_owned()),
     }
 }
 
@@ -189,7 +189,9 @@ fn open(option: &str, path: &Path, read_only: bool) -> anyhow::Result<Arc<File>>
     let file = if read_only { open_regular(option, path, MOST) } else { open_writable(option, path, MOST) };
     file.map(Arc::new).map_err(|error| {
         let hint = match open_regular(option, path, MOST) {
-            Ok(_) if !read_only && option == "--disk" => "; a disk that the guest is not to write has `,ro` behind it",
+            Ok(_) if !read_only && option == "--disk" => {
+                "; for a disk that the guest only reads, put `,ro` after the name"
+            }
             _ => "",
         };
         anyhow::anyhow!("{error}{hint}")

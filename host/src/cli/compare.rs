@@ -8,12 +8,12 @@ use crate::say::{print, println};
 
 #[derive(clap::Args)]
 pub(super) struct CompareArgs {
-    /// The record of before.
+    /// The earlier record.
     before: PathBuf,
-    /// The record of after.
+    /// The later record.
     after: PathBuf,
-    /// Exit with status 1 if a total became dearer by more than this, if an interrupt takes more system calls, or if a
-    /// measurement is gone.
+    /// Exit with status 1 if a total grew by more than this, if an interrupt takes more system calls, or if a
+    /// measurement is missing.
     #[arg(long, value_name = "PERCENT", value_parser = percent)]
     fail_over: Option<f64>,
     /// Print Markdown.

@@ -9,10 +9,10 @@ use crate::say::print;
 
 #[derive(clap::Args)]
 pub(super) struct ExportArgs {
-    /// The check with this name, as a program for `vtick test --program` (docs/litmus.md).
+    /// The check to write, as a program for `vtick test --program` (docs/litmus.md).
     #[arg(long, value_name = "CHECK")]
     litmus: String,
-    /// Write it to this file instead of standard output.
+    /// Write to this file instead of standard output.
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
 }
@@ -30,11 +30,11 @@ fn litmus(name: &str) -> anyhow::Result<String> {
     let chosen = select(CHECK, checks::all(), |check| check.name, &[name.to_owned()])?;
     let [check] = chosen[..] else {
         let names: Vec<_> = chosen.iter().map(|check| check.name).collect();
-        anyhow::bail!("{name} is part of several names, and one is needed: {}", names.join(", "));
+        anyhow::bail!("--litmus {name}: several checks have this in their names; give one of {}", names.join(", "));
     };
     let (program, _) = check.build(EXAMPLE_CNTFRQ);
     let judged = if program.expectations().is_empty() {
-        "# What the check looks for is not in this file: the program is judged by whether it comes to its end.\n"
+        "# This file does not hold the claim of the check: the program is only judged by whether it comes to its end.\n"
     } else {
         ""
     };

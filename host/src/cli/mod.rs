@@ -9,6 +9,7 @@ mod export;
 mod journal;
 #[cfg(test)]
 mod mutations;
+mod reference;
 mod rehearsal;
 mod report;
 mod select;
@@ -47,16 +48,19 @@ enum Command {
     Test(test::TestArgs),
     /// Measure timer-interrupt latency.
     Bench(bench::BenchArgs),
-    /// Try programs that nobody thought of against the contract: all short ones, long ones at random, sweeps.
+    /// Run generated programs against the contract: all short ones, random long ones, sweeps of one event.
     Explore(explore::ExploreArgs),
     /// Boot a stock guest: an arm64 Linux Image, an ELF file or a flat binary.
     Boot(boot::BootArgs),
-    /// Show records again, side by side, or as other tools want them; runs on any machine.
+    /// Show records: again, side by side, or in the format of another tool. Runs on any machine.
     Report(report::ReportArgs),
-    /// Write a check as a program of its own; runs on any machine.
+    /// Write a check as a .litmus file. Runs on any machine.
     Export(export::ExportArgs),
-    /// Say what has become cheaper or dearer from one record to another; runs on any machine.
+    /// Compare the latencies of two records. Runs on any machine.
     Compare(compare::CompareArgs),
+    /// Print the part of docs/reference.md about these commands.
+    #[command(hide = true)]
+    Reference,
 }
 
 /// What every run can be told.
@@ -65,10 +69,10 @@ struct RunArgs {
     /// Write the whole record of the run to this file, as JSON.
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Run vCPUs on these CPUs of the host: the first on the first, and so on, and from the beginning again.
+    /// Pin the vCPUs to these host CPUs: the first vCPU to the first CPU of the list, and so on; a short list starts again.
     #[arg(long, value_name = "CPU", value_delimiter = ',')]
     pin: Vec<usize>,
-    /// Check the arguments and run nothing. Exit status 0: there is something to run; 3: there is not, all is said.
+    /// Check the arguments and run nothing. Exit status 0: the command would run something; 3: all has been printed.
     #[arg(long, hide = true)]
     plan: bool,
 }
@@ -90,7 +94,7 @@ enum Done {
     NothingExercised,
     /// It was asked for something that needs no run.
     Said,
-    /// There is something to run, but this was to plan alone.
+    /// There is something to run, but the command was only to plan.
     Planned,
 }
 
@@ -122,6 +126,7 @@ pub fn main() -> ExitCode {
         Command::Report(args) => (report::run(&args), false),
         Command::Export(args) => (export::run(&args), false),
         Command::Compare(args) => (compare::run(&args), false),
+        Command::Reference => (reference::run(), false),
     };
     crate::say::flush();
     match done {
@@ -148,13 +153,18 @@ const MOST_OF_RECORD: u64 = 1 << 30;
 /// All of a record's file.
 fn read_text(path: &Path) -> anyhow::Result<String> {
     let bytes = vtick_shell::read_regular("record", path, MOST_OF_RECORD).map_err(anyhow::Error::msg)?;
-    String::from_utf8(bytes).map_err(|_| anyhow::anyhow!("{}: not a record of vtick: it is no text", path.display()))
+    String::from_utf8(bytes)
+        .map_err(|_| anyhow::anyhow!("{}: not a record of vtick: the file is not text", path.display()))
 }
 
 /// The measurements of a record that was read from `path`.
 fn measured(path: &Path, json: &str) -> anyhow::Result<crate::report::Measured> {
     let record = crate::report::Measured::from_json(json).map_err(|e| anyhow::anyhow!("{}: {e}", path.display()))?;
-    anyhow::ensure!(!record.latency.is_empty(), "{}: a record without measurements", path.display());
+    anyhow::ensure!(
+        !record.latency.is_empty(),
+        "{}: the record has no measurements; `bench` writes records that have",
+        path.display()
+    );
     Ok(record)
 }
 

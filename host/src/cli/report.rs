@@ -10,22 +10,22 @@ use crate::say::print;
 
 #[derive(clap::Args)]
 pub(super) struct ReportArgs {
-    /// Records that `vtick test --output` or `vtick bench --output` wrote; several of a kind are shown side by side.
+    /// Files that `vtick test --output` or `vtick bench --output` wrote; several of a kind are shown side by side.
     #[arg(value_name = "RECORD", required = true)]
     records: Vec<PathBuf>,
-    /// Show several records side by side, and nothing else: medians, or which check came to what.
+    /// Show only the comparison of several records: medians, or the verdict of each check.
     #[arg(long, conflicts_with = "html")]
     side_by_side: bool,
-    /// A kernel that has no record, and why: it gets a column, too.
+    /// A kernel that has no record, and the reason: the table gets a column for this kernel, too.
     #[arg(long, value_name = "KERNEL=WHY", requires = "side_by_side", value_parser = absent, hide = true)]
     absent: Vec<Absent>,
-    /// (measurements, and the index of a matrix) Write a page to this file: self-contained, no scripts.
+    /// (measurements, and the index of a matrix) Write a page to this file: one self-contained file without scripts.
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
-    /// Print the records in the words of another tool.
+    /// Print the records in the format of another tool.
     #[arg(long, value_name = "FORMAT", conflicts_with_all = ["html", "side_by_side"])]
     r#as: Option<Format>,
-    /// (--as kcidb) The CI system that reports.
+    /// (--as kcidb) The name of the CI system that reports.
     #[arg(long, value_name = "NAME", default_value = "vtick", requires = "as")]
     kcidb_origin: String,
     /// (--as kcidb) The id of the tested build in KCIDB.
@@ -71,11 +71,14 @@ pub(super) fn run(args: &ReportArgs) -> anyhow::Result<Done> {
     }
     match (&checked[..], &timed[..]) {
         (runs, []) => {
-            anyhow::ensure!(args.html.is_none(), "--html shows measurements; these are records of checks");
+            anyhow::ensure!(
+                args.html.is_none(),
+                "--html takes records of `bench`, or the index of a matrix; these are records of `test`"
+            );
             checks(args, runs)
         }
         ([], records) => measurements(args, records),
-        _ => anyhow::bail!("records of checks and of measurements have nothing to be shown side by side"),
+        _ => anyhow::bail!("records of `test` and of `bench` cannot be shown together: give records of one kind"),
     }
 }
 
@@ -123,7 +126,7 @@ fn measurements(args: &ReportArgs, records: &[Measured]) -> anyhow::Result<Done>
             return Ok(Done::Said);
         }
         Some(_) => {
-            anyhow::bail!("--as: of measurements only lava takes something; --html and --side-by-side show them")
+            anyhow::bail!("--as: only `--as lava` takes records of `bench`; --html and --side-by-side show them, too")
         }
     }
     if let Some(path) = &args.html {

@@ -28,7 +28,7 @@ pub(super) fn select<T>(
         };
         if matching.is_empty() {
             let near = near(pattern, items.iter().map(&name));
-            anyhow::bail!("there is no {what} {pattern};{near} {list} shows all");
+            anyhow::bail!("no {what} named {pattern};{near} {list} shows all");
         }
         matching.into_iter().for_each(|index| chosen[index] = true);
     }
@@ -42,7 +42,16 @@ fn near<'a>(pattern: &str, names: impl Iterator<Item = &'a str>) -> String {
     let mut scored: Vec<(f64, &str)> = names.map(|name| (strsim::jaro_winkler(pattern, name), name)).collect();
     scored.sort_by(|a, b| b.0.total_cmp(&a.0));
     let near: Vec<&str> = scored.iter().take(3).filter(|(score, _)| *score > ALIKE).map(|(_, name)| *name).collect();
-    if near.is_empty() { String::new() } else { format!(" near are: {};", near.join(", ")) }
+    if near.is_empty() {
+        String::new()
+    } else {
+        {
+            let (last, others) = near.split_last().expect("there is one");
+            let others = others.iter().map(|name| format!("{name}, ")).collect::<String>();
+            let others = others.strip_suffix(", ").map_or(String::new(), |others| format!("{others} or "));
+            format!(" did you mean {others}{last}?")
+        }
+    }
 }
 
 #[cfg(test)]
@@ -57,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn an_exact_name_is_that_one_alone_and_a_part_of_names_is_all_that_have_it() {
+    fn an_exact_name_picks_only_that_one_and_a_part_of_names_picks_all_that_have_it() {
         assert_eq!(pick(&["wfi-wakes-masked"]).unwrap(), ["wfi-wakes-masked"]);
         assert_eq!(pick(&["wfi"]).unwrap(), ["wfi-wakes-masked", "wfi-wakes-unmasked"]);
         assert_eq!(pick(&[]).unwrap().len(), 3);
@@ -66,9 +75,9 @@ mod tests {
     #[test]
     fn an_unknown_name_is_refused_with_near_ones() {
         let error = pick(&["wfi-wake-maskd"]).unwrap_err().to_string();
-        assert!(error.starts_with("there is no check wfi-wake-maskd; near are: wfi-wakes-masked"), "{error}");
-        assert!(error.ends_with("; --list shows all"), "{error}");
+        assert!(error.starts_with("no check named wfi-wake-maskd; did you mean wfi-wakes-masked or "), "{error}");
+        assert!(error.ends_with("? --list shows all"), "{error}");
         let error = pick(&["nosuch"]).unwrap_err().to_string();
-        assert_eq!(error, "there is no check nosuch; --list shows all");
+        assert_eq!(error, "no check named nosuch; --list shows all");
     }
 }

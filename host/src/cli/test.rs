@@ -21,10 +21,11 @@ use crate::say::{print, println};
 
 #[derive(clap::Args)]
 pub(super) struct TestArgs {
-    /// Run the checks with this name, or with this in their name; all if none is given.
+    /// Run the check with this name, or every check whose name contains this; without a CHECK, run all.
     #[arg(value_name = "CHECK")]
     names: Vec<String>,
-    /// Run the checks of this clause (C1 to C14, G1 to G7), or of these (C: KVM's; G: our GIC's), alone; can be repeated.
+    /// Run only the checks of this clause (C1 to C14, G1 to G7) or of a group of clauses (C: KVM's; G: our GIC's); can be
+    /// repeated.
     #[arg(long, value_name = "CLAUSE")]
     clause: Vec<Clauses>,
     /// Run the program of this file instead of checks (docs/litmus.md); can be repeated, and several can follow.
@@ -33,43 +34,43 @@ pub(super) struct TestArgs {
     /// List the checks and run nothing.
     #[arg(long)]
     list: bool,
-    /// Show what a check does and what it must see, and run nothing.
+    /// Explain a check: its claim, its clause, the faults that it catches, its program. Runs nothing.
     #[arg(long, value_name = "CHECK")]
     explain: Option<String>,
-    /// Show the timeline of held checks too: at most 60 lines, or with `full` all of it, whatever the verdict.
+    /// Show the timeline (every exit and guest operation) of held checks too: at most 60 lines, or with `full` all lines.
     #[arg(long, value_name = "full", num_args = 0..=1, default_missing_value = "")]
     timeline: Option<String>,
-    /// Say what comes of it in the words of another program.
+    /// Print the run in the format of another program.
     #[arg(long, value_name = "FORMAT")]
     pub(super) r#as: Option<Live>,
-    /// Disturb the programs: threads take the host's CPUs away, signals come, vCPUs move, at instants and for durations drawn
-    /// from this seed. No verdict may change but to disturbed. FIRST-LAST: all checks with each of these seeds.
+    /// Disturb the programs at instants and for durations drawn from this seed: threads take the host's CPUs away, signals
+    /// arrive, vCPUs move. A verdict may change only to disturbed. FIRST-LAST: run all checks with each of these seeds.
     #[arg(long, value_name = "SEED")]
     disturb: Option<Seeds>,
-    /// Fail (exit status 1) also where a check was not exercised or disturbed, where vtick itself failed, and where a check
-    /// held although a violation is listed as expected.
+    /// Exit with status 1 also if a check was not exercised or was disturbed, if vtick itself failed, or if a check held
+    /// although its violation is listed as expected.
     #[arg(long)]
     pub(super) strict: bool,
-    /// Do not let the model of the contract judge every transcript, too, as a second opinion.
+    /// Do not ask the model of the contract for a second opinion of every transcript.
     #[arg(long)]
     no_model: bool,
-    /// Run no more checks once one is violated that is not expected to be, or could not be run.
+    /// Stop at the first check that is violated unexpectedly or cannot be run.
     #[arg(long)]
     fail_fast: bool,
     /// Do not run the check with exactly this name; can be repeated.
     #[arg(long, value_name = "CHECK")]
     skip: Vec<String>,
-    /// Tell what is under way on lines that start with @, for a run that goes on should this one take its host down.
+    /// Print the progress on lines that start with @, so that another run can resume if this one takes its host down.
     #[arg(long, hide = true)]
     journal: bool,
-    /// Go on where the runs ended whose journal this is.
+    /// Resume from this journal.
     #[arg(long, value_name = "FILE", hide = true)]
     pub(super) resume: Option<PathBuf>,
-    /// Run nothing more: sum up what the journal holds of a run that ended for this reason.
+    /// Run nothing more: sum up the journal of a run that ended for this reason.
     #[arg(long, value_name = "WHY", hide = true, requires = "resume")]
     conclude: Option<String>,
-    /// Run on a kernel that has this fault, played by a layer before KVM: the exit status is 1 if a check finds it.
-    /// `list`: list the faults; `all`: see that each is caught by the checks that must catch it.
+    /// Run on a kernel with this fault, which a layer in front of KVM plays: the exit status is 1 if a check finds the fault.
+    /// `list`: list the faults. `all`: play each fault, and see that the checks that must catch it do.
     #[arg(long, value_name = "FAULT")]
     inject: Option<String>,
     #[command(flatten)]
@@ -117,10 +118,13 @@ pub(super) fn run(args: &TestArgs) -> anyhow::Result<Done> {
     })?;
     chosen.retain(|check| args.clause.is_empty() || args.clause.iter().any(|clauses| clauses.contain(check.clause)));
     for skipped in &args.skip {
-        anyhow::ensure!(checks::all().any(|check| check.name == skipped), "--skip: there is no check {skipped}");
+        anyhow::ensure!(
+            checks::all().any(|check| check.name == skipped),
+            "--skip: no check named {skipped}; --list shows all"
+        );
     }
     chosen.retain(|check| args.skip.iter().all(|skipped| check.name != skipped));
-    anyhow::ensure!(!chosen.is_empty(), "no check has both such a name and such a clause; --list shows them all");
+    anyhow::ensure!(!chosen.is_empty(), "no check has both this name and this clause; --list shows all checks");
     if args.list {
         chosen.iter().for_each(|check| println!("{:<4} {:<66} {}", check.clause, check.name, check.clause.title()));
         return Ok(Done::Said);
@@ -173,7 +177,7 @@ fn programs(args: &TestArgs) -> anyhow::Result<Vec<Case>> {
     let files = files.map_err(anyhow::Error::msg)?;
     for (index, file) in files.iter().enumerate() {
         let twice = files[..index].iter().any(|other| other.name == file.name);
-        anyhow::ensure!(!twice, "two of these programs are called {}: rename the file of one", file.name);
+        anyhow::ensure!(!twice, "--program: two files are named {}; rename one", file.name);
     }
     Ok(files.into_iter().map(|file| Case::File(Box::new(file))).collect())
 }
@@ -336,9 +340,11 @@ fn found(fault: &Described, checks: &[CheckRecord]) {
         if check.judgement.verdict == Verdict::Violated { &mut caught } else { &mut missed }.push(check.name.as_str());
     }
     if caught.is_empty() && missed.is_empty() {
-        println!("none of these has to find {}; of all checks these have to: {}", fault.name, due.join(", "));
+        println!("none of the selected checks has to find {}; these checks have to: {}", fault.name, due.join(", "));
     }
-    for (what, names) in [("have to find it and did", caught), ("have to find it and did NOT", missed)] {
+    for (what, names) in
+        [("checks that have to find it and did", caught), ("checks that have to find it and did NOT", missed)]
+    {
         if !names.is_empty() {
             println!("{what}: {}", names.join(", "));
         }
@@ -380,7 +386,10 @@ fn catch_faults(injected: &[&Described], among: &[&'static Check], ask_the_model
         }
         std::thread::sleep(REST);
     }
-    anyhow::ensure!(tried > 0, "no fault has to be caught by any of these checks");
+    anyhow::ensure!(
+        tried > 0,
+        "these checks have to catch none of the faults; --explain CHECK names those that each catches"
+    );
     println!("\n{tried} faults: {} caught, {missed} missed, {untried} not exercised", tried - missed - untried);
     if ask_the_model {
         terminal::second_opinions(&opinions);

@@ -20,7 +20,7 @@ impl std::fmt::Display for Cause {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.fixed_by {
             Some(commit) => write!(f, "{}; fixed by commit {commit}", self.what),
-            None => write!(f, "{}; known of all kernels", self.what),
+            None => write!(f, "{}; not fixed in any kernel", self.what),
         }
     }
 }
@@ -59,8 +59,8 @@ const KNOWN: &[Known] = &[
     Known {
         cause: Cause {
             fixed_by: Some("50e7cce81b9b"),
-            what: "KVM: arm64: Finalize ID registers only once per VM: what KVM_GET_ONE_REG gave of a VM that has run is \
-                   refused by one that has not",
+            what: "KVM: arm64: Finalize ID registers only once per VM: a VM that has not run refuses a \
+                   value that KVM_GET_ONE_REG read from one that has",
         },
         looks_so: |transcript| transcript.refusals().any(is_id_register_refused),
     },
@@ -75,8 +75,8 @@ const KNOWN: &[Known] = &[
     Known {
         cause: Cause {
             fixed_by: None,
-            what: "KVM_RUN returns for a level that userspace was told of already: the levels of the last return are not \
-                   compared with those of now (kvm_timer_should_notify_user, kvm_pmu_should_notify_user)",
+            what: "KVM_RUN returns for a level that it reported already: the kernel does not compare the levels of the last \
+                   return with the present levels (kvm_timer_should_notify_user, kvm_pmu_should_notify_user)",
         },
         looks_so: |transcript| storm_at(transcript, Levels::VTIMER) || storm_at(transcript, Levels::PMU),
     },
@@ -120,8 +120,8 @@ pub(super) fn has_overslept(transcript: &Transcript, ticks: u64) -> bool {
 /// Of a host that a check took down with it.
 pub(super) const LOCK_UP: Cause = Cause {
     fixed_by: None,
-    what: "KVM: arm64: without a vGIC, a VHE host's timer interrupt handler (kvm_arch_timer_handler) masks the virtual \
-           timer's output alone: a guest's physical timer interrupts the host for ever",
+    what: "KVM: arm64: without a vGIC, a VHE host's timer interrupt handler (kvm_arch_timer_handler) masks only \
+           the virtual timer's output: a guest's physical timer interrupts the host for ever",
 };
 
 /// The known fault that a violated check's transcript looks like.

@@ -90,10 +90,10 @@ impl Clause {
     pub fn text(self) -> &'static str {
         match self {
             Clause::C1 => {
-                "KVM_CHECK_EXTENSION(KVM_CAP_ARM_USER_IRQ) is positive where the mode is supported; the number is a \
+                "KVM_CHECK_EXTENSION(KVM_CAP_ARM_USER_IRQ) is positive if the kernel supports the mode; the number is a \
                  version that says which bits may appear (1: vtimer, ptimer and PMU)."
             }
-            Clause::C2 => "The level field speaks for VMs without an in-kernel irqchip alone.",
+            Clause::C2 => "Only VMs without an in-kernel irqchip report levels in the level field.",
             Clause::C3 => {
                 "On every return to userspace the field holds the true output level of each device, whatever the \
                  exit reason."
@@ -101,9 +101,11 @@ impl Clause {
             Clause::C4 => {
                 "After a level changes, rising or falling, KVM_RUN returns at least once before guest code runs on."
             }
-            Clause::C5 => "That return may be of any kind: a change coalesces with an exit that happens anyway.",
+            Clause::C5 => {
+                "The return that follows a level change may be of any kind: a change coalesces with an exit that happens anyway."
+            }
             Clause::C6 => {
-                "No return without a cause: a level that stays high and that userspace ignores makes no stream of \
+                "KVM_RUN returns only for a cause: a level that stays high and that userspace ignores makes no stream of \
                  exits, and the guest makes progress."
             }
             Clause::C7 => "The field is valid whatever kvm_valid_regs and kvm_dirty_regs say.",
@@ -111,7 +113,9 @@ impl Clause {
                 "KVM_IRQ_LINE of type CPU drives the vCPU's IRQ (0) and FIQ (1) inputs, level in, level out; it wakes \
                  a halted vCPU and kicks a running one; bad ids are refused."
             }
-            Clause::C9 => "KVM_IRQ_LINE finds the vCPU it names, beyond 255 through vcpu2_index.",
+            Clause::C9 => {
+                "KVM_IRQ_LINE drives the line of the vCPU that its argument names; vcpu2_index names vCPUs beyond 255."
+            }
             Clause::C10 => {
                 "A timer's output is ENABLE && !IMASK && counter >= CVAL, for the virtual and the physical timer; all \
                  vCPUs share one counter."
@@ -124,8 +128,10 @@ impl Clause {
                 "Reading and writing timer registers through ONE_REG, initialising a vCPU again and moving its thread \
                  to another host CPU lose nothing and invent nothing."
             }
-            Clause::C13 => "Such a VM does no harm to its neighbours or its host.",
-            Clause::C14 => "The PMU's overflow output is a level like the timers'.",
+            Clause::C13 => "A VM in this mode does no harm to other VMs or to its host.",
+            Clause::C14 => {
+                "KVM reports the PMU's overflow output as a level, by the same rules as the timers' outputs."
+            }
             Clause::G1 => "The GIC's registers read, and keep what is written to them, as the specification says.",
             Clause::G2 => {
                 "An SGI reaches the CPUs that its filter names, once for each source, and wakes or kicks their vCPUs; \
@@ -133,11 +139,12 @@ impl Clause {
             }
             Clause::G3 => "A pending interrupt preempts a running one if and only if its group priority is higher.",
             Clause::G4 => {
-                "EOIR drops the running priority and, with EOImode 0, deactivates; with EOImode 1 DIR does; what is \
-                 active is not taken again."
+                "A write to EOIR drops the running priority. With EOImode 0 it also deactivates the interrupt; with EOImode 1 \
+                 a write to DIR deactivates it. An active interrupt is not taken again."
             }
             Clause::G5 => {
-                "A device's level interrupts for as long as it is high, an edge once, on the CPUs it is targeted at."
+                "A level-sensitive SPI is pending for as long as its input is high, an edge-triggered SPI once for each \
+                 edge, on the CPUs that it targets."
             }
             Clause::G6 => "Group 0 drives the FIQ line where FIQEn is set, Group 1 the IRQ line.",
             Clause::G7 => "A machine saved amid its interrupts goes on in a fresh VM as if nothing had happened.",
@@ -177,7 +184,7 @@ impl std::str::FromStr for Clause {
         Clause::ALL
             .into_iter()
             .find(|c| c.to_string().eq_ignore_ascii_case(s) || c.title() == s)
-            .ok_or_else(|| format!("there is no clause {s}; the clauses are C1 to C14 and G1 to G7"))
+            .ok_or_else(|| format!("no clause named {s}; the clauses are C1 to C14 and G1 to G7"))
     }
 }
 
@@ -215,6 +222,6 @@ mod tests {
         assert_eq!(asked("C").len(), 14);
         assert_eq!(asked("c1"), [Clause::C1]);
         assert_eq!(asked("SGIs"), [Clause::G2]);
-        assert!("H".parse::<Clauses>().unwrap_err().contains("there is no clause H"));
+        assert!("H".parse::<Clauses>().unwrap_err().contains("no clause named H"));
     }
 }

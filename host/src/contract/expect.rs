@@ -48,7 +48,7 @@ impl Expected {
                     let exit = exit_of(t, record)?;
                     if exit.levels != due {
                         let what = "the MMIO exit of operation";
-                        return violated(format!("{what} {} showed levels {}, due were {due}", record.op, exit.levels));
+                        return violated(format!("{what} {} showed levels {}, expected {due}", record.op, exit.levels));
                     }
                 }
                 Ok(None)
@@ -59,9 +59,9 @@ impl Expected {
             },
             Expectation::FirstReturn(due, span) => match returns(t, span)?.next() {
                 Some(r) if r.levels == due => Ok(Some(format!("returned with {}, levels {}", r.exit, r.levels))),
-                Some(r) => violated(format!("KVM_RUN returned with {}, levels {}; due were {due}", r.exit, r.levels)),
+                Some(r) => violated(format!("KVM_RUN returned with {}, levels {}; expected {due}", r.exit, r.levels)),
                 None => {
-                    violated(format!("KVM_RUN never returned {}; due was a return with levels {due}", place(t, span)))
+                    violated(format!("KVM_RUN never returned {}; expected a return with levels {due}", place(t, span)))
                 }
             },
             Expectation::EveryReturn(due, span) => {
@@ -74,7 +74,7 @@ impl Expected {
                     Some(r) => {
                         let vcpu = r.vcpu;
                         violated(format!(
-                            "a return of vCPU {vcpu} with {} showed levels {}, due were {due}",
+                            "a return of vCPU {vcpu} with {} showed levels {}, expected {due}",
                             r.exit, r.levels
                         ))
                     }
@@ -85,9 +85,9 @@ impl Expected {
                 match first {
                     _ if count == due => Ok(None),
                     Some(r) if due == 0 => {
-                        violated(format!("KVM_RUN returned with {}, levels {}; no return was due", r.exit, r.levels))
+                        violated(format!("KVM_RUN returned with {}, levels {}; expected no return", r.exit, r.levels))
                     }
-                    _ => violated(format!("KVM_RUN returned {count} times {}; due were {due}", place(t, span))),
+                    _ => violated(format!("KVM_RUN returned {count} times {}; expected {due}", place(t, span))),
                 }
             }
             Expectation::Gives { step, due, mask } => {
@@ -95,10 +95,10 @@ impl Expected {
                 for record in t.all(step) {
                     let value = record.value & mask;
                     if record.kind == kind::FAULT {
-                        return violated(format!("operation {} was UNDEFINED; due was {due:#x}", record.op));
+                        return violated(format!("operation {} was UNDEFINED; expected {due:#x}", record.op));
                     }
                     if value != due {
-                        return violated(format!("operation {} gave {value:#x}, due was {due:#x}", record.op));
+                        return violated(format!("operation {} gave {value:#x}, expected {due:#x}", record.op));
                     }
                 }
                 Ok(None)
@@ -107,13 +107,13 @@ impl Expected {
                 record if record.kind == kind::FAULT => Ok(None),
                 record => {
                     let (op, value) = (record.op, record.value);
-                    violated(format!("operation {op} gave {value:#x}, due was an UNDEFINED exception"))
+                    violated(format!("operation {op} gave {value:#x}, expected an UNDEFINED exception"))
                 }
             },
             Expectation::Result(action, due) => match t.result(action)? {
                 result if result == due => Ok(None),
                 result => {
-                    violated(format!("{} returned {}, due was {}", self.actions[action.0], named(result), named(due)))
+                    violated(format!("{} returned {}, expected {}", self.actions[action.0], named(result), named(due)))
                 }
             },
             Expectation::EndsAt(step, deadline) => {
@@ -133,7 +133,7 @@ impl Expected {
                 let record = t.at(step)?;
                 match record.after - record.before {
                     took if took <= ticks => Ok(Some(format!("took {took} ticks"))),
-                    took => violated(format!("operation {} took {took} ticks, due were {ticks} at most", record.op)),
+                    took => violated(format!("operation {} took {took} ticks, expected {ticks} at most", record.op)),
                 }
             }
             Expectation::NeverEnds(step) => match t.all(step).next() {

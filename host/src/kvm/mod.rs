@@ -57,15 +57,15 @@ pub enum Error {
     )]
     NoCapability(i32),
     /// A system call failed that has to succeed.
-    #[error("{call}: {source}")]
+    #[error("{call}: {cause}")]
     Call {
         /// Which.
         call: &'static str,
-        /// How.
-        source: std::io::Error,
+        /// Why. Part of the message: were it the error's source, it would be printed twice.
+        cause: std::io::Error,
     },
     /// A system call about a register failed.
-    #[error("{call} of {}: {source}", crate::register_id::describe(*.id))]
+    #[error("{call} of {}{}: {cause}", crate::register_id::describe(*.id), assigned(*.value))]
     Register {
         /// Which.
         call: &'static str,
@@ -73,8 +73,8 @@ pub enum Error {
         id: u64,
         /// What it was to be set to, as far as that is one of 64 bits at most.
         value: Option<u64>,
-        /// How.
-        source: std::io::Error,
+        /// Why. Part of the message: were it the error's source, it would be printed twice.
+        cause: std::io::Error,
     },
     /// There is no such in-kernel interrupt controller on this host.
     #[error(
@@ -89,16 +89,21 @@ pub enum Error {
     Stuck(usize),
 }
 
+/// The value that a register was to be set to, as a message has it behind the register's name.
+fn assigned(value: Option<u64>) -> String {
+    value.map(|value| format!(" := {value:#x}")).unwrap_or_default()
+}
+
 impl Error {
     /// What the kernel refused, if that is what this is: `vcpu` is the one it was about, and the guest ran before or not.
     fn refusal(&self, vcpu: Option<usize>, before_the_guest: bool) -> Option<Refusal> {
-        let (call, register, value, source) = match self {
-            Error::Call { call, source } if call.starts_with("KVM_") => (call, None, None, source),
-            Error::Register { call, id, value, source } => (call, Some(*id), *value, source),
+        let (call, register, value, cause) = match self {
+            Error::Call { call, cause } if call.starts_with("KVM_") => (call, None, None, cause),
+            Error::Register { call, id, value, cause } => (call, Some(*id), *value, cause),
             _ => return None,
         };
         // Without an errno it is not the kernel that says so.
-        let errno = source.raw_os_error()?;
+        let errno = cause.raw_os_error()?;
         Some(Refusal { at: clock::counter(), vcpu, call: (*call).to_owned(), register, value, errno, before_the_guest })
     }
 }
@@ -183,12 +188,12 @@ trait Context<T> {
 
 impl<T> Context<T> for Result<T, kvm_ioctls::Error> {
     fn call(self, call: &'static str) -> Result<T, Error> {
-        self.map_err(|e| Error::Call { call, source: std::io::Error::from_raw_os_error(e.errno()) })
+        self.map_err(|e| Error::Call { call, cause: std::io::Error::from_raw_os_error(e.errno()) })
     }
 }
 
 impl<T> Context<T> for std::io::Result<T> {
     fn call(self, call: &'static str) -> Result<T, Error> {
-        self.map_err(|source| Error::Call { call, source })
+        self.map_err(|cause| Error::Call { call, cause })
     }
 }

@@ -11,7 +11,7 @@ use super::{Context, Error};
 
 /// A region of guest memory, which the guest can see or not.
 pub(super) struct Slot {
-    /// The VM, which a device outlives in no order.
+    /// A duplicate of the VM's fd, so that a device may be dropped after the VM.
     vm: OwnedFd,
     number: u32,
     memory: GuestMemoryMmap,

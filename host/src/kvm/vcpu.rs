@@ -120,7 +120,7 @@ impl Vcpu {
             call: "KVM_GET_ONE_REG",
             id,
             value: None,
-            source: std::io::Error::from_raw_os_error(e.errno()),
+            cause: std::io::Error::from_raw_os_error(e.errno()),
         };
         self.fd.get_one_reg(id, bytes).map(drop).map_err(failed)
     }
@@ -131,8 +131,8 @@ impl Vcpu {
             let whole = bytes.len() <= value.len();
             value.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
             let value = whole.then_some(u64::from_le_bytes(value));
-            let source = std::io::Error::from_raw_os_error(e.errno());
-            Error::Register { call: "KVM_SET_ONE_REG", id, value, source }
+            let cause = std::io::Error::from_raw_os_error(e.errno());
+            Error::Register { call: "KVM_SET_ONE_REG", id, value, cause }
         };
         self.fd.set_one_reg(id, bytes).map(drop).map_err(failed)
     }
@@ -152,8 +152,8 @@ impl Vcpu {
         let finished = self.run();
         self.set_immediate_exit(false);
         if finished != Exit::Interrupted {
-            let source = std::io::Error::other(finished.to_string());
-            return Err(Error::Call { call: "KVM_RUN with immediate_exit", source });
+            let cause = std::io::Error::other(finished.to_string());
+            return Err(Error::Call { call: "KVM_RUN with immediate_exit", cause });
         }
         let mut ids = RegList::new(MOST_REGISTERS).map_err(std::io::Error::other).call("a list of registers")?;
         self.fd.get_reg_list(&mut ids).call("KVM_GET_REG_LIST")?;

@@ -53,7 +53,7 @@ pub(super) fn create(vm: &VmFd, vgic: Vgic) -> Result<DeviceFd, Error> {
     let mut request = kvm_create_device { type_: vgic.kind(), fd: 0, flags: 0 };
     let device = vm.create_device(&mut request).map_err(|e| match e.errno() {
         libc::ENODEV => Error::NoVgic(vgic),
-        errno => Error::Call { call: "KVM_CREATE_DEVICE", source: std::io::Error::from_raw_os_error(errno) },
+        errno => Error::Call { call: "KVM_CREATE_DEVICE", cause: std::io::Error::from_raw_os_error(errno) },
     })?;
     for (attr, base) in addresses {
         set(&device, KVM_DEV_ARM_VGIC_GRP_ADDR, attr, &raw const base)?;

@@ -58,12 +58,12 @@ pub(super) struct Stock {
 /// Opens /dev/kvm.
 pub(super) fn open() -> Result<Kvm, Error> {
     Kvm::new().map_err(|e| {
-        let source = std::io::Error::from_raw_os_error(e.errno());
-        match source.kind() {
+        let cause = std::io::Error::from_raw_os_error(e.errno());
+        match cause.kind() {
             ErrorKind::NotFound => Error::NoKvm,
             ErrorKind::PermissionDenied => Error::NotPermitted,
             _ if matches!(e.errno(), libc::ENODEV | libc::ENXIO) => Error::NoKvm,
-            _ => Error::Call { call: "opening /dev/kvm", source },
+            _ => Error::Call { call: "opening /dev/kvm", cause },
         }
     })
 }
@@ -269,5 +269,5 @@ impl Vm {
 
 #[cold]
 fn line_failed(error: i64) -> Error {
-    Error::Call { call: "KVM_IRQ_LINE", source: std::io::Error::from_raw_os_error(-error as i32) }
+    Error::Call { call: "KVM_IRQ_LINE", cause: std::io::Error::from_raw_os_error(-error as i32) }
 }

@@ -64,7 +64,7 @@ fn encode<S: serde::Serializer>(values: &[(u64, u64)], serializer: S) -> Result<
 
 fn decode<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<(u64, u64)>, D::Error> {
     let text = String::deserialize(deserializer)?;
-    let broken = |_| serde::de::Error::custom("a histogram that can't be decoded");
+    let broken = |_| serde::de::Error::custom("cannot decode a histogram");
     let bytes = BASE64_STANDARD.decode(text).map_err(|_| broken(()))?;
     let histogram: Histogram<u64> = Deserializer::new().deserialize(&mut &bytes[..]).map_err(|_| broken(()))?;
     Ok(recorded(&histogram))
@@ -152,7 +152,7 @@ mod tests {
         assert!(json.contains(r#""histogram":"HISTFAAA"#), "{json}");
         assert_eq!(serde_json::from_str::<Summary>(&json).unwrap(), summary);
         let broken = serde_json::from_str::<Summary>(&json.replace("HISTFAAA", "LISTFAAA")).unwrap_err();
-        assert!(broken.to_string().contains("a histogram that can't be decoded"), "{broken}");
+        assert!(broken.to_string().contains("cannot decode a histogram"), "{broken}");
     }
 
     #[test]

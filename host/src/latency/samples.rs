@@ -137,15 +137,15 @@ impl TryFrom<Encoded> for Samples {
         for (hop, column) in &encoded.hops {
             let column = decode(column)?;
             if column.len() != kept.len() {
-                return Err("raw samples whose columns differ in length");
+                return Err("raw samples: their columns differ in length");
             }
             if column.iter().any(|&ticks| ticks > LONGEST) {
-                return Err("raw samples that took longer than anything can");
+                return Err("raw samples: a hop is longer than the counter can count");
             }
             kept.iter_mut().zip(column).for_each(|(raw, ticks)| raw.hops[*hop as usize] = ticks);
         }
         if encoded.every == 0 || encoded.of.div_ceil(encoded.every) != kept.len() as u64 {
-            return Err("raw samples that are not as many as they say");
+            return Err("raw samples: their number differs from the number stated");
         }
         Ok(Samples { every: encoded.every, seen: encoded.of, kept })
     }
@@ -170,7 +170,7 @@ fn encode(values: impl Iterator<Item = u64>) -> String {
 }
 
 fn decode(text: &str) -> Result<Vec<u64>, &'static str> {
-    const BROKEN: &str = "raw samples that can't be decoded";
+    const BROKEN: &str = "cannot decode the raw samples";
     /// More than a LEB128 number of 64 bits takes, for as many as there may be.
     const MOST_BYTES: u64 = 10 * MOST_SAMPLES as u64;
     let packed = BASE64_STANDARD.decode(text).map_err(|_| BROKEN)?;
@@ -250,7 +250,7 @@ mod tests {
             let broken = json.replacen(what, with, 1);
             assert_ne!(broken, json);
             let error = serde_json::from_str::<Samples>(&broken).unwrap_err().to_string();
-            assert!(error.contains("raw samples that"), "{what}: {error}");
+            assert!(error.contains("raw samples"), "{what}: {error}");
         }
     }
 

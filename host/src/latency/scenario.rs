@@ -91,12 +91,12 @@ impl Stimulus {
 pub enum Irqchip {
     /// vtick's GICv2, in userspace.
     User,
-    /// None: the timer's level is copied to the CPU's IRQ line, and the guest's accesses to a GIC get the one answer it
-    /// needs. The least that userspace can do, and so the floor of a kernel.
+    /// No GIC: the runner copies the timer's level to the CPU's IRQ line, and gives the guest's accesses to a GIC the one
+    /// answer that the guest needs. Userspace cannot do less, so this is the kernel's floor.
     Bare,
-    /// The kernel's GICv2; takes a host with a GICv2, or with one that can stand in for it.
+    /// The kernel's GICv2; needs a host with a GICv2, or with a GICv3 that can stand in for one.
     Vgicv2,
-    /// The kernel's GICv3; takes a host with a GICv3.
+    /// The kernel's GICv3; needs a host with a GICv3.
     Vgicv3,
 }
 

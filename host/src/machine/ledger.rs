@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::{Display, Formatter, Result};
 
 use super::Nowhere;
-use crate::figures::thousands;
+use crate::figures::{plural, thousands};
 
 /// INTIDs from here on name no interrupt `[GICv2/2.2.1]`.
 const SPECIAL: usize = 1020;
@@ -164,16 +164,16 @@ impl Display for Account {
         let lines = self.sum(|ledger| ledger.lines) + self.other_lines;
         writeln!(
             f,
-            "in all {} interrupts, {} reads of GICC_IAR found none; {} KVM_RUN, {} KVM_IRQ_LINE; {} level changes came with \
-             another exit",
-            thousands(interrupts),
+            "in all {}; reads of GICC_IAR without an interrupt: {}; KVM_RUN: {}; KVM_IRQ_LINE: {}; level changes that \
+             another exit carried: {}",
+            plural(&thousands(interrupts), "interrupt"),
             thousands(self.sum(|ledger| ledger.spurious)),
             thousands(self.sum(Ledger::returns)),
             thousands(lines),
             thousands(self.sum(|ledger| ledger.coalesced)),
         )?;
         if interrupts > 0 {
-            write!(f, "for each interrupt {:.2} KVM_IRQ_LINE", lines as f64 / interrupts as f64)?;
+            write!(f, "per interrupt {:.2} KVM_IRQ_LINE", lines as f64 / interrupts as f64)?;
             match self.frequency {
                 Some(frequency) if self.to_end > 0 => {
                     writeln!(
@@ -238,8 +238,8 @@ mod tests {
             "  27 (virtual timer)                   1           1\n",
             "  33 (UART)                            1           0\n",
             "KVM_RUN returned                   1,236           0\n",
-            "in all 3 interrupts, 0 reads of GICC_IAR found none; 1,236 KVM_RUN, 6 KVM_IRQ_LINE;",
-            "for each interrupt 2.00 KVM_IRQ_LINE, 1,000,000 instructions of the whole run\n",
+            "in all 3 interrupts; reads of GICC_IAR without an interrupt: 0; KVM_RUN: 1,236; KVM_IRQ_LINE: 6;",
+            "per interrupt 2.00 KVM_IRQ_LINE, 1,000,000 instructions of the whole run\n",
         ] {
             assert!(text.contains(due), "{due:?} is not in\n{text}");
         }

@@ -4,7 +4,7 @@ use owo_colors::OwoColorize;
 
 use super::compare::named_figures;
 use super::record::{Host, Measured};
-use crate::figures::{percent, signed, sparkline, thousands};
+use crate::figures::{percent, plural, signed, sparkline, thousands};
 use crate::latency::{Fitness, Irqchip, Ledger, Outcome, Summary};
 use crate::say::println;
 
@@ -81,20 +81,21 @@ fn calls(outcome: &Outcome) -> Option<String> {
     let each = |count: u64| {
         if count.is_multiple_of(n) { (count / n).to_string() } else { format!("{:.3}", count as f64 / n as f64) }
     };
+    let counted = |count: u64, noun: &str| plural(&each(count), noun);
     let mut line = format!(
-        "{} system calls each: {} KVM_RUN ({} for a level, {} reads and {} writes of the GIC), {} KVM_IRQ_LINE",
-        each(outcome.ledger.system_calls()),
+        "per interrupt: {} = {} KVM_RUN ({}, {}, {}) + {} KVM_IRQ_LINE",
+        counted(outcome.ledger.system_calls(), "system call"),
         each(outcome.ledger.returns()),
-        each(level_exits),
-        each(gic_reads),
-        each(gic_writes),
+        counted(level_exits, "level"),
+        counted(gic_reads, "GIC read"),
+        counted(gic_writes, "GIC write"),
         each(lines)
     );
     if coalesced > 0 {
-        line.push_str(&format!("; {} level changes came with an MMIO exit", each(coalesced)));
+        line.push_str(&format!("; an MMIO exit carried {}", counted(coalesced, "more level change")));
     }
     if other_interrupts > 0 {
-        line.push_str(&format!("; {other_interrupts} signals in all"));
+        line.push_str(&format!("; in the whole run {}", plural(&thousands(other_interrupts), "signal")));
     }
     Some(line)
 }
@@ -124,7 +125,7 @@ fn placed(host: &Host, outcome: &Outcome) -> Option<String> {
 /// Of a run that is too long for all its raw samples to be kept: which are, and that its memory does not grow.
 fn long_run(outcome: &Outcome) -> Option<String> {
     let samples = outcome.samples.iter().find(|samples| samples.every() > 1)?;
-    let mut line = format!("of {} raw samples, each {}th is kept", thousands(samples.seen()), samples.every());
+    let mut line = format!("raw samples: 1 in {} of {} kept", samples.every(), thousands(samples.seen()));
     if let [warm, halfway, end] = outcome.conditions.memory[..] {
         let [warm, halfway, end] = [warm, halfway, end].map(thousands);
         line.push_str(&format!("; resident memory {warm} KiB when warm, {halfway} halfway, {end} at the end"));

@@ -12,7 +12,7 @@ use crate::say::{print, println};
 /// Two lines: what machine this is, and what a figure means here.
 pub fn host(host: &Host) {
     let Host { kernel, kvm_mode, gic, cpu, cpus, .. } = host;
-    let by_log = if host.mode_by_log { " (says only the kernel's log)" } else { "" };
+    let by_log = if host.mode_by_log { " (by the kernel's log only)" } else { "" };
     println!(
         "host    Linux {kernel}, KVM {kvm_mode}{by_log}, {gic}, {cpu}, {cpus} CPU{}",
         if *cpus == 1 { "" } else { "s" }
@@ -94,8 +94,8 @@ pub fn check(check: &CheckRecord, timelines: Timelines) {
     match check.expected {
         Some(why) if violated => println!("                   expected of this kernel: {why}"),
         Some(why) if check.judgement.verdict == Verdict::Held => {
-            let gone = if check.shaken { "was not observed in a disturbed run" } else { "is mended" };
-            println!("                   a violation is expected of this kernel, and {gone}: {why}");
+            let gone = if check.shaken { "was not observed in a disturbed run" } else { "is not there any more" };
+            println!("                   a violation is expected of this kernel, but {gone}: {why}");
         }
         _ => {}
     }

@@ -27,7 +27,9 @@ impl Options {
             };
             let own = own(command, name);
             if WITHOUT_HOST.contains(&command) && OF_HOST.contains(&own) {
-                return Err(format!("`cargo xtask {command}` knows no {name}: it runs nothing in a host"));
+                return Err(format!(
+                    "`cargo xtask {command}` has no option {name}: the command runs nothing in a host"
+                ));
             }
             if SINGLE.contains(&own) && !given.insert(own.to_owned()) {
                 return Err(format!("{name} is given more than once: which is meant?"));
@@ -130,7 +132,8 @@ const SINGLE: [&str; 10] = [
 ];
 
 /// Commands that run nothing in a host, and options that say something of one: there they would be taken for nothing.
-const WITHOUT_HOST: [&str; 9] = ["build", "browser", "compare", "dist", "doctor", "guest", "kernels", "lint", "report"];
+const WITHOUT_HOST: [&str; 10] =
+    ["build", "browser", "compare", "dist", "doctor", "guest", "kernels", "lint", "reference", "report"];
 const OF_HOST: [&str; 12] = [
     "--kernel",
     "--host",
@@ -229,7 +232,7 @@ mod tests {
     #[test]
     fn an_option_that_means_nothing_to_a_command_is_not_taken_for_nothing() {
         let error = Options::parse("lint", ["--mode".to_owned(), "vhe".to_owned()]).unwrap_err();
-        assert_eq!(error, "`cargo xtask lint` knows no --mode: it runs nothing in a host");
+        assert_eq!(error, "`cargo xtask lint` has no option --mode: the command runs nothing in a host");
         Options::parse("boot", ["--memory", "512M", "--host-memory", "2G"].map(str::to_owned)).unwrap();
     }
 }

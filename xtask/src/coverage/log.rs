@@ -35,7 +35,7 @@ pub(crate) fn read(file: &Path) -> Result<BTreeMap<u64, u32>> {
     let Ok(log) = File::open(file) else { return Ok(instructions) };
     let mut blocks = 0;
     for line in BufReader::new(log).lines() {
-        let line = line.context("QEMU's log of translated code can't be read")?;
+        let line = line.context("cannot read QEMU's log of translated code")?;
         blocks += usize::from(line.starts_with("IN:"));
         instructions.extend(instruction(&line));
     }

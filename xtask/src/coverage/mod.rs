@@ -119,7 +119,7 @@ pub(crate) fn coverage(cache: &Cache, options: &Options, test: impl Fn(&Options)
 
 /// The hosts on which different code of KVM runs.
 ///
-/// One with VHE and a GIC that can't be virtualised is not among them: the checks of the physical timer take it down one
+/// One with VHE and a GIC without virtualisation support is not among them: the checks of the physical timer take it down one
 /// after the other, and each time the silence has to be waited for.
 fn machines(given: &Machine) -> Vec<Machine> {
     let default = || given.clone();

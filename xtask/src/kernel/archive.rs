@@ -226,7 +226,7 @@ fn fetch(apt: &Apt, package: &Package, folder: &Path) -> Result<()> {
     fs::write(folder.join("Image"), image)?;
     if let Some(config) = find(&unpacked, "config")? {
         let config = fs::read_to_string(config)?;
-        needs::check(&config).with_context(|| format!("Debian's kernel {release} can't be the host"))?;
+        needs::check(&config).with_context(|| format!("Debian's kernel {release} cannot be the host"))?;
         fs::write(folder.join("config"), config)?;
     }
     fs::remove_dir_all(downloads)?;

@@ -4,18 +4,18 @@ use anyhow::{Result, ensure};
 
 /// Options that have to be built in, with the reason. These are prompts or depend on prompts: `make olddefconfig` keeps them.
 const NEEDED: [(&str, &str); 15] = [
-    ("CONFIG_VIRTUALIZATION", "it can't run virtual machines"),
-    ("CONFIG_KVM", "it can't run virtual machines"),
-    ("CONFIG_TTY", "its console can't be seen"),
-    ("CONFIG_SERIAL_AMBA_PL011", "its console can't be seen"),
-    ("CONFIG_SERIAL_AMBA_PL011_CONSOLE", "its console can't be seen"),
+    ("CONFIG_VIRTUALIZATION", "it cannot run virtual machines"),
+    ("CONFIG_KVM", "it cannot run virtual machines"),
+    ("CONFIG_TTY", "nobody can see its console"),
+    ("CONFIG_SERIAL_AMBA_PL011", "nobody can see its console"),
+    ("CONFIG_SERIAL_AMBA_PL011_CONSOLE", "nobody can see its console"),
     ("CONFIG_UNIX98_PTYS", "programs have no terminal"),
-    ("CONFIG_PRINTK", "its log can't be read"),
-    ("CONFIG_BLK_DEV_INITRD", "it can't be given a program to run"),
+    ("CONFIG_PRINTK", "nobody can read its log"),
+    ("CONFIG_BLK_DEV_INITRD", "it cannot be given a program to run"),
     ("CONFIG_BINFMT_ELF", "it runs no programs"),
     // A program learns from its child by a socket whether that could become another program.
-    ("CONFIG_NET", "programs can't start programs"),
-    ("CONFIG_UNIX", "programs can't start programs"),
+    ("CONFIG_NET", "a program cannot start another"),
+    ("CONFIG_UNIX", "a program cannot start another"),
     ("CONFIG_DEVTMPFS", "programs find no devices"),
     ("CONFIG_PROC_FS", "programs learn nothing of the machine"),
     ("CONFIG_SYSFS", "programs learn nothing of the machine"),
@@ -60,7 +60,7 @@ mod tests {
         let all = fragment();
         assert!(check(&all).is_ok());
         let error = check(&all.replace("CONFIG_KVM=y", "# CONFIG_KVM is not set")).unwrap_err().to_string();
-        assert_eq!(error, "without CONFIG_KVM=y it can't run virtual machines");
+        assert_eq!(error, "without CONFIG_KVM=y it cannot run virtual machines");
         assert!(check(&all.replace("CONFIG_TMPFS=y", "CONFIG_TMPFS=m")).is_err(), "a module is too late");
     }
 }

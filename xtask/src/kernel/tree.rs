@@ -24,7 +24,7 @@ pub(super) fn image(tree: &Path) -> Result<PathBuf> {
     if config.exists() {
         let text = vtick_shell::read_text("--kernel", &config).map_err(anyhow::Error::msg)?;
         needs::check(&text).with_context(|| {
-            format!("--kernel {name} can't be the host (`cargo xtask kconfig` prints what it needs)")
+            format!("--kernel {name} cannot be the host (`cargo xtask kconfig` prints what it needs)")
         })?;
     }
     Ok(image)
@@ -50,6 +50,6 @@ mod tests {
         assert!(image(tree).unwrap().ends_with("boot/Image"));
         fs::write(tree.join(".config"), needs::fragment().replace("CONFIG_KVM=y", "# CONFIG_KVM is not set")).unwrap();
         let error = format!("{:#}", image(tree).unwrap_err());
-        assert!(error.ends_with("without CONFIG_KVM=y it can't run virtual machines"), "{error}");
+        assert!(error.ends_with("without CONFIG_KVM=y it cannot run virtual machines"), "{error}");
     }
 }

@@ -49,7 +49,7 @@ pub(crate) struct Campaign<'a> {
 /// Tries the mutants that are asked for. The status is 1 if one survived that is not listed.
 pub(crate) fn mutate(campaign: &Campaign) -> Result<i32> {
     let Campaign { options, kernel, run, program } = campaign;
-    ensure!(options.machine.cpus == 1, "a host with several CPUs can't be saved: --host-cpus does not apply");
+    ensure!(options.machine.cpus == 1, "`mutate` cannot save a host with several CPUs: leave --host-cpus out");
     let list = known::read(&artifacts::workspace().join("tests/kernel/survivors.txt"))?;
     let stop = coverage::address(kernel, STOP).with_context(|| format!("{} has no {STOP}", kernel.name))?;
     let saved = run().save_at(stop)?;

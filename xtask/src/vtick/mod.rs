@@ -57,7 +57,7 @@ pub(crate) const COMMANDS: [&str; 7] = ["test", "bench", "explore", "boot", "exp
 
 /// What the runner itself says of one of its commands: the arguments that are handed on.
 pub(crate) fn help(command: &str) -> Result<i32> {
-    say(format!("\nArguments that are handed on to vtick {command}:\n\n"))?;
+    say(format!("\nFurther arguments of {command}:\n\n"))?;
     let status = run_in_view(Command::new(artifacts::vtick_of_this_machine()?).args([command, "--help"]))?;
     Ok(status.code().unwrap_or(CANNOT_RUN))
 }

@@ -44,8 +44,8 @@ pub(crate) fn view(cache: &Cache, command: &str, options: &Options) -> Result<i3
             _ if place.exists() => place.into(),
             argument => {
                 let kept = all_saved(cache);
-                let kept = if kept.is_empty() { "none is kept yet".to_owned() } else { kept.join(", ") };
-                bail!("{argument} is no file, and no record that `cargo xtask bench --save` keeps: {kept}");
+                let kept = if kept.is_empty() { "none yet".to_owned() } else { kept.join(", ") };
+                bail!("{argument}: neither a file nor a record that `cargo xtask bench --save` keeps (kept: {kept})");
             }
         });
     }

@@ -25,49 +25,49 @@ const TELL_EVERY: u64 = 4096;
 
 #[derive(clap::Args)]
 pub(super) struct ExploreArgs {
-    /// All programs of up to so many operations; with --seed, the most that each vCPU of a random program has
+    /// Run all programs of up to N operations; with --seed, the most operations of each vCPU of a random program
     /// [default: 3; with --seed 12].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=100))]
     ops: Option<u8>,
-    /// Programs of so many vCPUs; with --seed, of up to so many [default: 1; with --seed 4].
+    /// The number of vCPUs of each program; with --seed, the most vCPUs of a random program [default: 1; with --seed 4].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=4))]
     vcpus: Option<u8>,
-    /// Random programs, made of this seed.
+    /// Run random programs, made from this seed.
     #[arg(long, value_name = "SEED")]
     seed: Option<u64>,
-    /// End after so many programs. Random ones have no end of their own.
+    /// Stop after N programs. Random programs do not end by themselves.
     #[arg(long, value_name = "N")]
     count: Option<u64>,
-    /// End after so long: seconds, or a number with s, m or h.
+    /// Stop after this time: seconds, or a number with s, m or h.
     #[arg(long, value_name = "TIME", value_parser = duration)]
     time: Option<std::time::Duration>,
-    /// Move the event of a program tick by tick over the whole path of KVM_RUN: of all sweeps that are built in, of those
-    /// with this in their name, or of the program in this `.litmus` file.
+    /// Move a program's event tick by tick over the whole path of KVM_RUN. SWEEP: part of the names of built-in sweeps, or
+    /// a `.litmus` file; without it, all built-in sweeps.
     #[arg(long, value_name = "SWEEP", num_args = 0..=1, default_missing_value = "")]
     sweep: Option<String>,
-    /// Of a sweep: the first tick, the first that is too many, and by how many ticks the event moves each time.
+    /// The ticks of a sweep: the first, the first that is no longer run, and the step between two runs.
     #[arg(long, value_name = "FIRST..END/STEP", requires = "sweep", value_parser = sweeps::range)]
     ticks: Option<sweeps::Ticks>,
-    /// Run the share I of N, counted from 0: N runs with shares 0 to N-1 do all of it.
+    /// Run share I of N, counted from 0: the shares 0 to N-1 together run every program once.
     #[arg(long, value_name = "I/N", value_parser = shard, default_value = "0/1")]
     shard: (u64, u64),
-    /// Repeat every so manieth program in a fresh VM, and compare; 0: none.
+    /// Repeat every Nth program in a fresh VM, and compare; 0: repeat none.
     #[arg(long, value_name = "N", default_value_t = 1000)]
     repeat: u64,
-    /// Print what each program cost: CPU time in nanoseconds, which are instructions where those are counted.
+    /// Print the cost of each program: CPU time in nanoseconds (instructions where the clock counts instructions).
     #[arg(long)]
     costs: bool,
     /// List the operations and the sweeps, and run nothing.
     #[arg(long)]
     list: bool,
-    /// Run on a kernel that has this fault, played by a layer before KVM. `list`: list the faults; `all`: see of each
-    /// whether exploration finds it.
+    /// Run on a kernel with this fault, which a layer in front of KVM plays. `list`: list the faults. `all`: see for each
+    /// fault whether exploration finds it.
     #[arg(long, value_name = "FAULT", conflicts_with = "sweep")]
     inject: Option<String>,
-    /// Tell how far the run has come and what it has found, on lines that start with @.
+    /// Print the progress and the findings on lines that start with @.
     #[arg(long, hide = true)]
     journal: bool,
-    /// Go on where the runs ended whose journal this is.
+    /// Resume from this journal.
     #[arg(long, value_name = "FILE", conflicts_with = "sweep")]
     resume: Option<PathBuf>,
     /// Check the arguments and run nothing. Exit status 0: there is something to run; 3: there is not, all is said.
@@ -135,7 +135,7 @@ fn source(args: &ExploreArgs, alphabet: Vec<Operation>) -> anyhow::Result<Source
     }
     let (ops, vcpus) = (given(args.ops, 3), given(args.vcpus, 1));
     let Some(space) = Space::new(alphabet, ops, vcpus) else {
-        anyhow::bail!("--ops {ops}: there are more than 2^64 such programs; --seed makes some of them at random");
+        anyhow::bail!("--ops {ops}: there are more than 2^64 such programs; with --seed vtick draws some at random");
     };
     Ok(Source::All(space))
 }

@@ -11,7 +11,7 @@ pub(super) const CHECKS: &[Check] = &[
         name: "capability-is-positive",
         clause: Clause::C1,
         claim: "KVM_CHECK_EXTENSION(KVM_CAP_ARM_USER_IRQ) on the VM is at least 1.",
-        catches: "A kernel that reports levels without saying so, or that says so as 0.",
+        catches: "A kernel that reports levels without announcing the capability, or that announces version 0.",
         fails_on: FailsOn::Faults(&[Fault::CapabilityAbsent]),
         program: |p| capability(p, Action::CheckExtension { capability: KVM_CAP_ARM_USER_IRQ }),
     },
@@ -19,7 +19,7 @@ pub(super) const CHECKS: &[Check] = &[
         name: "capability-is-positive-on-the-system-fd",
         clause: Clause::C1,
         claim: "KVM_CHECK_EXTENSION(KVM_CAP_ARM_USER_IRQ) on /dev/kvm is at least 1, before there is a VM.",
-        catches: "A capability that can be asked of a VM alone: userspace decides before it makes one.",
+        catches: "A capability that only a VM reports: userspace has to decide before it creates the VM.",
         fails_on: FailsOn::Faults(&[Fault::CapabilityAbsent]),
         program: |p| capability(p, Action::CheckSystemExtension { capability: KVM_CAP_ARM_USER_IRQ }),
     },
@@ -51,7 +51,7 @@ fn no_bit_beyond(p: &mut Program) -> Judge {
         // A version beyond 1 may bring bits that nobody knows yet.
         let known = if t.result(asked)? == 1 { 7 } else { u64::MAX };
         match t.returns().find(|r| r.levels.0 & !known != 0) {
-            None => Ok("bits 0 to 2 alone".to_owned()),
+            None => Ok("only bits 0 to 2".to_owned()),
             Some(r) => violated(format!("a return with {} showed levels {}", r.exit, r.levels)),
         }
     })

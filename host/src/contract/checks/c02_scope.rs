@@ -10,7 +10,8 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         name: "vgicv3-vm-shows-no-level",
         clause: Clause::C2,
-        claim: "In a VM with an in-kernel GICv3 an expired vtimer shows in the timer's registers and never in the field.",
+        claim: "In a VM with an in-kernel GICv3 an expired vtimer shows in the timer's registers and never in the \
+                field.",
         catches: "Levels reported for a VM whose interrupts the kernel delivers: userspace would deliver them again.",
         fails_on: FailsOn::Faults(&[Fault::LevelHighFromTheStart, Fault::LevelInVgicVm]),
         program: |p| vgic_vm_shows_no_level(p, Irqchip::VgicV3),
@@ -18,7 +19,8 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         name: "vgicv2-vm-shows-no-level",
         clause: Clause::C2,
-        claim: "In a VM with an in-kernel GICv2 an expired vtimer shows in the timer's registers and never in the field.",
+        claim: "In a VM with an in-kernel GICv2 an expired vtimer shows in the timer's registers and never in the \
+                field.",
         catches: "Levels reported for a VM whose interrupts the kernel delivers: userspace would deliver them again.",
         fails_on: FailsOn::Faults(&[Fault::LevelHighFromTheStart, Fault::LevelInVgicVm]),
         program: |p| vgic_vm_shows_no_level(p, Irqchip::VgicV2),
@@ -57,7 +59,7 @@ pub(super) const CHECKS: &[Check] = &[
         name: "gic-system-register-enable-is-undefined",
         clause: Clause::C2,
         claim: "ICC_SRE_EL1 is UNDEFINED in a VM without an in-kernel GIC.",
-        catches: "A guest that takes the GICv3 it sees there for one that works.",
+        catches: "A guest that takes the visible GICv3 for a working GICv3.",
         fails_on: FailsOn::KernelsAlone(
             "Whether an instruction is UNDEFINED is decided in the guest; and all kernels deviate.",
         ),
@@ -75,7 +77,7 @@ fn vgic_vm_shows_no_level(p: &mut Program, irqchip: Irqchip) -> Judge {
         value_at(t, ctl, 5, "CNTV_CTL after the deadline")?;
         match t.returns().find(|r| r.levels != Levels::NONE) {
             None => Ok(format!("expired, and none of {} returns showed a level", t.returns().count())),
-            Some(r) => violated(format!("a return with {} showed levels {}, due were none", r.exit, r.levels)),
+            Some(r) => violated(format!("a return with {} showed levels {}, expected none", r.exit, r.levels)),
         }
     })
 }
@@ -85,7 +87,7 @@ fn cpu_line_is_refused(p: &mut Program, irqchip: Irqchip) -> Judge {
     let asked = p.before(Action::RawLine { irq: 0, level: true });
     judge(move |t| match t.result(asked)? {
         error if error == -i64::from(libc::ENXIO) => Ok("ENXIO".to_owned()),
-        other => violated(format!("KVM_IRQ_LINE of type CPU returned {other}, due was -ENXIO")),
+        other => violated(format!("KVM_IRQ_LINE of type CPU returned {other}, expected -ENXIO")),
     })
 }
 
@@ -96,7 +98,7 @@ fn undefined(p: &mut Program, accesses: fn(&mut Program) -> Vec<Step>) -> Judge 
             let record = t.at(step)?;
             if record.kind != kind::FAULT {
                 let value = record.value;
-                return violated(format!("access {} gave {value:#x}, due was an UNDEFINED exception", record.op + 1));
+                return violated(format!("access {} gave {value:#x}, expected an UNDEFINED exception", record.op + 1));
             }
         }
         Ok("UNDEFINED".to_owned())

@@ -14,7 +14,7 @@ pub(super) const CHECKS: &[Check] = &[
         name: "mmio-read-exit-carries-the-level",
         clause: Clause::C3,
         claim: "An MMIO read exit shows the vtimer high after its deadline and low before.",
-        catches: "Levels refreshed on EINTR exits alone; a level lost on the MMIO path.",
+        catches: "Levels refreshed only on EINTR exits; a level lost on the MMIO path.",
         fails_on: FailsOn::Faults(&[Fault::LevelNeverSet, Fault::LevelLostOnMmioRead]),
         program: |p| mmio_exit_carries_the_level(p, Program::mmio_read),
     },
@@ -22,7 +22,7 @@ pub(super) const CHECKS: &[Check] = &[
         name: "mmio-write-exit-carries-the-level",
         clause: Clause::C3,
         claim: "An MMIO write exit shows the vtimer high after its deadline and low before.",
-        catches: "Levels refreshed on EINTR exits alone; a level lost on the MMIO path.",
+        catches: "Levels refreshed only on EINTR exits; a level lost on the MMIO path.",
         fails_on: FailsOn::Faults(&[Fault::LevelLostOnMmioWrite]),
         program: |p| mmio_exit_carries_the_level(p, Program::mmio_write),
     },
@@ -37,7 +37,7 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         name: "vtimer-level-says-nothing-of-the-ptimer",
         clause: Clause::C3,
-        claim: "With the vtimer expired and the ptimer armed for later, the vtimer's bit alone is set.",
+        claim: "With the vtimer expired and the ptimer armed for later, only the vtimer's bit is set.",
         catches: "Bits swapped or both set for one timer.",
         fails_on: FailsOn::Faults(&[Fault::BitsSwapped]),
         program: vtimer_level_says_nothing_of_the_ptimer,
@@ -45,7 +45,7 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         name: "ptimer-level-says-nothing-of-the-vtimer",
         clause: Clause::C3,
-        claim: "With the ptimer expired and the vtimer armed for later, the ptimer's bit alone is set.",
+        claim: "With the ptimer expired and the vtimer armed for later, only the ptimer's bit is set.",
         catches: "Bits swapped or both set for one timer.",
         fails_on: FailsOn::Faults(&[Fault::PtimerNeverSet, Fault::BitsSwapped]),
         program: ptimer_level_says_nothing_of_the_vtimer,
@@ -78,7 +78,7 @@ pub(super) const CHECKS: &[Check] = &[
         name: "shutdown-exit-carries-the-level",
         clause: Clause::C3,
         claim: "The KVM_EXIT_SYSTEM_EVENT of PSCI SYSTEM_OFF shows the level that is asserted.",
-        catches: "A field that is refreshed for MMIO and signals alone.",
+        catches: "A field that is refreshed only for MMIO exits and signals.",
         fails_on: FailsOn::Faults(&[Fault::LevelLostOnSystemEvent]),
         program: |p| system_event_carries_the_level(p, 0x8400_0008),
     },
@@ -86,7 +86,7 @@ pub(super) const CHECKS: &[Check] = &[
         name: "reset-exit-carries-the-level",
         clause: Clause::C3,
         claim: "The KVM_EXIT_SYSTEM_EVENT of PSCI SYSTEM_RESET shows the level that is asserted.",
-        catches: "A field that is refreshed for MMIO and signals alone.",
+        catches: "A field that is refreshed only for MMIO exits and signals.",
         fails_on: FailsOn::Faults(&[Fault::LevelLostOnSystemEvent]),
         program: |p| system_event_carries_the_level(p, 0x8400_0009),
     },
@@ -102,7 +102,7 @@ pub(super) const CHECKS: &[Check] = &[
         name: "immediate-exit-carries-the-level",
         clause: Clause::C3,
         claim: "A return forced by immediate_exit shows a level that rose while userspace had the vCPU.",
-        catches: "The field left as the return before had it.",
+        catches: "The field keeps the levels of the previous return.",
         fails_on: FailsOn::KernelsAlone("All kernels deviate: it is violated without a fault."),
         program: immediate_exit_carries_the_level,
     },
@@ -144,7 +144,7 @@ fn signal_exit_carries_the_level(p: &mut Program) -> Judge {
             return violated("the signal never ended KVM_RUN");
         };
         if signal.levels != Levels::VTIMER {
-            return violated(format!("the signal's exit showed levels {}, due were vtimer", signal.levels));
+            return violated(format!("the signal's exit showed levels {}, expected vtimer", signal.levels));
         }
         Ok("the signal's exit shows the vtimer high".to_owned())
     })
@@ -155,8 +155,8 @@ fn ptimer_level_says_nothing_of_the_vtimer(p: &mut Program) -> Judge {
     let after = PTIMER.expire(p);
     VTIMER.off(p);
     judge(move |t| {
-        levels_at(t, after, Levels::PTIMER, "with the ptimer alone expired")?;
-        Ok("the ptimer's bit alone is set".to_owned())
+        levels_at(t, after, Levels::PTIMER, "with only the ptimer expired")?;
+        Ok("only the ptimer's bit is set".to_owned())
     })
 }
 
@@ -195,7 +195,7 @@ fn level_shows_on_every_exit(p: &mut Program) -> Judge {
             let (from, to) = (t.at(step)?.before, t.all(step).last().map_or(0, |last| last.after));
             for r in t.returns_between(0, from, to).filter(|r| r.exit.address().is_some()) {
                 if r.levels != due {
-                    return violated(format!("an exit in the row showed levels {}, due were {due}", r.levels));
+                    return violated(format!("an exit in the row showed levels {}, expected {due}", r.levels));
                 }
             }
         }
@@ -211,7 +211,7 @@ fn system_event_carries_the_level(p: &mut Program, function: u64) -> Judge {
         levels_at(t, high, Levels::VTIMER, "before the guest turned itself off")?;
         match t.returns().find(|r| matches!(r.exit, Exit::SystemEvent { .. })) {
             Some(r) if r.levels == Levels::VTIMER => Ok(format!("{} with levels {}", r.exit, r.levels)),
-            Some(r) => violated(format!("{} with levels {}, due were vtimer", r.exit, r.levels)),
+            Some(r) => violated(format!("{} with levels {}, expected vtimer", r.exit, r.levels)),
             None => violated("PSCI made no KVM_EXIT_SYSTEM_EVENT"),
         }
     })
@@ -225,7 +225,7 @@ fn immediate_exit_runs_no_guest_code(p: &mut Program) -> Judge {
             Some(r) if r.exit == Exit::Interrupted && r.levels == Levels::NONE => {
                 Ok("EINTR before the guest ran on, levels none".to_owned())
             }
-            Some(r) => violated(format!("returned with {}, levels {}; due were EINTR and none", r.exit, r.levels)),
+            Some(r) => violated(format!("returned with {}, levels {}; expected EINTR and none", r.exit, r.levels)),
             None => violated("the guest ran on, and KVM_RUN did not return"),
         }
     })
@@ -242,7 +242,7 @@ fn immediate_exit_carries_the_level(p: &mut Program) -> Judge {
             Some(r) if r.levels == Levels::VTIMER => Ok(format!("returned with {}, levels {}", r.exit, r.levels)),
             Some(r) => violated(format!(
                 "the vtimer expired before KVM_RUN was called with immediate_exit set; it returned {} with levels {}, \
-                 due were vtimer",
+                 expected vtimer",
                 r.exit, r.levels
             )),
             None => violated("the guest ran on, and KVM_RUN did not return"),
@@ -268,7 +268,7 @@ fn level_of_one_vcpu(p: &mut Program) -> Judge {
         levels_at(t, still, Levels::VTIMER, "after the other vCPU's exits")?;
         match t.returns().find(|r| r.vcpu == 1 && r.levels != Levels::NONE) {
             None => Ok("each vCPU shows its own".to_owned()),
-            Some(r) => violated(format!("a return of vCPU 1 showed levels {}, due were none", r.levels)),
+            Some(r) => violated(format!("a return of vCPU 1 showed levels {}, expected none", r.levels)),
         }
     })
 }
@@ -281,7 +281,7 @@ fn vtimer_level_says_nothing_of_the_ptimer(p: &mut Program) -> Judge {
     let after = p.mmio_read();
     p.write(sysreg::CNTP_CTL, 0);
     judge(move |t| {
-        levels_at(t, after, Levels::VTIMER, "with the vtimer alone expired")?;
-        Ok("the vtimer's bit alone is set".to_owned())
+        levels_at(t, after, Levels::VTIMER, "with only the vtimer expired")?;
+        Ok("only the vtimer's bit is set".to_owned())
     })
 }

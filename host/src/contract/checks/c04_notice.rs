@@ -52,14 +52,14 @@ pub(super) const CHECKS: &[Check] = &[
         clause: Clause::C4,
         claim: "When the vtimer expires while userspace has the vCPU, the next KVM_RUN returns its level before guest \
                 code runs.",
-        catches: "A change that is looked for behind guest code alone.",
+        catches: "A kernel that looks for changes only after guest code has run.",
         fails_on: FailsOn::Faults(&[Fault::NoReturnOnRise]),
         program: rises_in_userspace,
     },
     Check {
         name: "fall-of-one-level-is-noticed-while-the-other-stays",
         clause: Clause::C4,
-        claim: "With both timers asserted, turning the vtimer off makes KVM_RUN return with the ptimer's level alone.",
+        claim: "With both timers asserted, turning the vtimer off makes KVM_RUN return with only the ptimer's level.",
         catches: "A notice for 'any level' instead of for each.",
         fails_on: FailsOn::Faults(&[Fault::FallOfOneHidden, Fault::NoReturnOnFall]),
         program: fall_of_one,
@@ -67,7 +67,7 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         name: "rise-of-a-second-level-is-noticed-while-the-first-stays",
         clause: Clause::C4,
-        claim: "With the vtimer asserted and told, the ptimer's expiry under a spinning guest makes KVM_RUN return with \
+        claim: "With the vtimer asserted and reported, the ptimer's expiry under a spinning guest makes KVM_RUN return with \
                 both levels.",
         catches: "A notice for 'any level' instead of for each.",
         fails_on: FailsOn::Faults(&[Fault::PtimerNeverSet, Fault::RiseOfSecondMissed]),
@@ -76,8 +76,9 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         name: "each-of-five-deadlines-is-noticed",
         clause: Clause::C4,
-        claim: "A vtimer that is turned off and armed again is noticed at every deadline, not at the first alone.",
-        catches: "State that outlives the first interrupt: a level taken as told, a timer left masked.",
+        claim: "A vtimer that is turned off and armed again is noticed at every deadline, not only at the first.",
+        catches: "State that outlives the first interrupt: a level taken for one already reported, a timer left \
+                  masked.",
         fails_on: FailsOn::Faults(&[Fault::LevelNeverSet]),
         program: each_deadline_is_noticed,
     },
@@ -125,7 +126,7 @@ fn falling_level_is_noticed(p: &mut Program, timer: Timer) -> Judge {
         let (off, call, ran_on) = (t.at(off)?, t.at(call)?, t.at(ran_on)?);
         match t.returns_between(0, off.before, ran_on.before).next() {
             Some(r) if r.levels == Levels::NONE => Ok(format!("returned with {}, levels {}", r.exit, r.levels)),
-            Some(r) => violated(format!("KVM_RUN returned with levels {}, due were none", r.levels)),
+            Some(r) => violated(format!("KVM_RUN returned with levels {}, expected none", r.levels)),
             None => violated(format!(
                 "the guest turned the timer off and went through an HVC, and ran on {} ticks later with KVM_RUN never \
                  having returned",
@@ -143,7 +144,7 @@ fn ptimer_rising_level_ends_kvm_run(p: &mut Program) -> Judge {
         let (armed, spun) = (t.at(armed)?, t.at(spun)?);
         match t.returns_between(0, armed.after, spun.after).find(|r| r.levels.contains(Levels::PTIMER)) {
             Some(r) if r.levels == Levels::PTIMER => Ok(format!("returned with {}, levels {}", r.exit, r.levels)),
-            Some(r) => violated(format!("KVM_RUN returned with levels {}, due were ptimer", r.levels)),
+            Some(r) => violated(format!("KVM_RUN returned with levels {}, expected ptimer", r.levels)),
             None => violated("the guest spun past its deadline and KVM_RUN never returned with the ptimer's level"),
         }
     })
@@ -178,7 +179,7 @@ fn fall_of_one(p: &mut Program) -> Judge {
         levels_at(t, high, BOTH, "with both timers expired")?;
         match t.returns_between(0, t.at(off)?.before, t.at(ran_on)?.before).next() {
             Some(r) if r.levels == Levels::PTIMER => Ok(format!("returned with {}, levels {}", r.exit, r.levels)),
-            Some(r) => violated(format!("KVM_RUN returned with levels {}, due were ptimer", r.levels)),
+            Some(r) => violated(format!("KVM_RUN returned with levels {}, expected ptimer", r.levels)),
             None => violated("the guest turned the vtimer off, went through an HVC and ran on, without a return"),
         }
     })

@@ -79,7 +79,7 @@ fn ptimer_falls(p: &mut Program) -> Judge {
         match t.returns_between(0, t.at(rearmed)?.after, t.exit_of(still)?.returned).find(|r| r.levels != Levels::NONE)
         {
             None => Ok("low, and low it stayed".to_owned()),
-            Some(r) => violated(format!("a return after rearming showed levels {}, due were none", r.levels)),
+            Some(r) => violated(format!("a return after rearming showed levels {}, expected none", r.levels)),
         }
     })
 }
@@ -104,7 +104,7 @@ fn reads_around_a_deadline(p: &mut Program) -> Judge {
         match (reads.len(), exits, notices, steady) {
             (100, 100, 0 | 1, true) => Ok(format!("100 answers, {notices} exits of its own for the change")),
             _ => violated(format!(
-                "{} reads made {exits} MMIO exits and {notices} others, the level {}; due were 100, 100, at most 1, and \
+                "{} reads made {exits} MMIO exits and {notices} others, the level {}; expected 100, 100, at most 1, and \
                  a level that rises and stays",
                 reads.len(),
                 if steady { "rose and stayed" } else { "did not stay, or never rose" }

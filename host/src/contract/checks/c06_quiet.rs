@@ -49,7 +49,7 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         name: "guest-without-timers-is-left-alone",
         clause: Clause::C6,
-        claim: "A guest that spins with no timer armed and no line raised makes no return of KVM_RUN.",
+        claim: "A guest that spins with no timer armed and no line raised causes no return of KVM_RUN.",
         catches: "Returns for the host's own interrupts.",
         fails_on: FailsOn::Faults(&[Fault::KickedAllTheTime, Fault::StormFromTheStart]),
         program: guest_without_timers,
@@ -81,7 +81,7 @@ fn ignored_level_makes_no_stream_of_exits(p: &mut Program, timer: Timer) -> Judg
         match t.returns_between(0, armed.before, spun.after).count() {
             0 => violated("KVM_RUN never returned, not even once for the rising level"),
             1 => Ok("one return for the rising level, then quiet".to_owned()),
-            n => violated(format!("{n} returns while the level stayed high; one was due")),
+            n => violated(format!("{n} returns while the level stayed high; expected one")),
         }
     })
 }
@@ -96,11 +96,11 @@ fn masked_timer_makes_no_exit(p: &mut Program) -> Judge {
         let (armed, spun) = (t.at(armed)?, t.at(spun)?);
         let ctl = t.at(status)?.value;
         if ctl != 7 {
-            return violated(format!("CNTV_CTL reads {ctl:#x}, due was 0x7 (ENABLE, IMASK, ISTATUS)"));
+            return violated(format!("CNTV_CTL reads {ctl:#x}, expected 0x7 (ENABLE, IMASK, ISTATUS)"));
         }
         match t.returns_between(0, armed.after, spun.after).next() {
             None => Ok("expired (ISTATUS) without an exit".to_owned()),
-            Some(r) => violated(format!("KVM_RUN returned with {}, levels {}; no return was due", r.exit, r.levels)),
+            Some(r) => violated(format!("KVM_RUN returned with {}, levels {}; expected no return", r.exit, r.levels)),
         }
     })
 }
@@ -133,7 +133,7 @@ fn raised_line_makes_no_exit(p: &mut Program) -> Judge {
     p.ask(Action::Line { vcpu: 0, line: Line::Irq, level: false });
     judge(move |t| match t.returns_between(0, t.time_of(raised)?, t.at(spun)?.after).next() {
         None => Ok("no return in 2 ms".to_owned()),
-        Some(r) => violated(format!("KVM_RUN returned with {}, levels {}; no return was due", r.exit, r.levels)),
+        Some(r) => violated(format!("KVM_RUN returned with {}, levels {}; expected no return", r.exit, r.levels)),
     })
 }
 

@@ -17,7 +17,7 @@ pub(super) const CHECKS: &[Check] = &[
         name: "irq-line-follows-raise-and-lower",
         clause: Clause::C8,
         claim: "ISR_EL1 shows an IRQ, and no FIQ, from the raising of the IRQ line to its lowering.",
-        catches: "KVM_IRQ_LINE ignored; a pulse where a level is due; IRQ and FIQ swapped.",
+        catches: "KVM_IRQ_LINE ignored; a pulse instead of a level; IRQ and FIQ swapped.",
         fails_on: FailsOn::Faults(&[
             Fault::LineUpIgnored,
             Fault::LineDownIgnored,
@@ -31,7 +31,7 @@ pub(super) const CHECKS: &[Check] = &[
         name: "fiq-line-follows-raise-and-lower",
         clause: Clause::C8,
         claim: "ISR_EL1 shows a FIQ, and no IRQ, from the raising of the FIQ line to its lowering.",
-        catches: "KVM_IRQ_LINE ignored for FIQ; a pulse where a level is due; IRQ and FIQ swapped.",
+        catches: "KVM_IRQ_LINE ignored for FIQ; a pulse instead of a level; IRQ and FIQ swapped.",
         fails_on: FailsOn::Faults(&[Fault::LineUpIgnored, Fault::FiqIgnored, Fault::LinesSwapped]),
         program: |p| line_follows_raise_and_lower(p, Line::Fiq, ISR_FIQ),
     },
@@ -55,7 +55,7 @@ pub(super) const CHECKS: &[Check] = &[
         name: "unknown-line-is-refused",
         clause: Clause::C8,
         claim: "KVM_IRQ_LINE for a CPU line that is neither IRQ nor FIQ fails with EINVAL.",
-        catches: "Bad ids accepted without a word.",
+        catches: "Bad ids accepted without an error.",
         fails_on: FailsOn::Faults(&[Fault::BadLineAccepted]),
         program: |p| refused(p, 2, libc::EINVAL, "CPU line 2"),
     },
@@ -63,7 +63,7 @@ pub(super) const CHECKS: &[Check] = &[
         name: "line-of-a-vcpu-that-does-not-exist-is-refused",
         clause: Clause::C8,
         claim: "KVM_IRQ_LINE for a vCPU that was not created fails with EINVAL.",
-        catches: "Bad ids accepted without a word, or an access behind the last vCPU.",
+        catches: "Bad ids accepted without an error, or an access behind the last vCPU.",
         fails_on: FailsOn::Faults(&[Fault::BadLineAccepted]),
         program: |p| refused(p, 7 << 16, libc::EINVAL, "vCPU 7 of 1"),
     },
@@ -87,7 +87,7 @@ pub(super) const CHECKS: &[Check] = &[
         name: "unknown-interrupt-type-is-refused",
         clause: Clause::C8,
         claim: "KVM_IRQ_LINE of a type that does not exist fails with EINVAL.",
-        catches: "Bad ids accepted without a word.",
+        catches: "Bad ids accepted without an error.",
         fails_on: FailsOn::Faults(&[Fault::BadLineAccepted]),
         program: |p| refused(p, 3 << 24, libc::EINVAL, "type 3"),
     },
@@ -127,7 +127,7 @@ pub(super) const CHECKS: &[Check] = &[
         name: "line-that-stays-up-interrupts-again",
         clause: Clause::C8,
         claim: "A line that stays up interrupts again each time its handler returns, and never once it is lowered.",
-        catches: "A pulse where a level is due.",
+        catches: "A pulse instead of a level.",
         fails_on: FailsOn::Faults(&[Fault::LineIsAPulse]),
         program: stays_up_and_interrupts_again,
     },
@@ -183,7 +183,7 @@ fn raised_line_is_taken(p: &mut Program, line: Line) -> Judge {
                 one.kind,
                 one.before.wrapping_sub(unmasked.before) as i64
             )),
-            _ => violated(format!("{} interrupts were taken, one was due", waited.value)),
+            _ => violated(format!("{} interrupts were taken, expected one", waited.value)),
         }
     })
 }
@@ -198,7 +198,7 @@ fn line_raised_by_another_thread_kicks(p: &mut Program) -> Judge {
         t.result(raised)?;
         match t.at(waited)?.value {
             1 => Ok("the spinning guest took the interrupt".to_owned()),
-            n => violated(format!("the guest spun for 20 ms and took {n} interrupts, one was due")),
+            n => violated(format!("the guest spun for 20 ms and took {n} interrupts, expected one")),
         }
     })
 }
@@ -207,14 +207,14 @@ fn refused(p: &mut Program, irq: u32, errno: i32, what: &'static str) -> Judge {
     let asked = p.before(Action::RawLine { irq, level: true });
     judge(move |t| match t.result(asked)? {
         error if error == -i64::from(errno) => Ok(std::io::Error::from_raw_os_error(errno).to_string()),
-        other => violated(format!("KVM_IRQ_LINE for {what} returned {other}, due was {}", -errno)),
+        other => violated(format!("KVM_IRQ_LINE for {what} returned {other}, expected {}", -errno)),
     })
 }
 
 fn pending_at(t: &Transcript, step: Step, due: u64, when: &str) -> Result<(), Unheld> {
     let isr = t.at(step)?.value & (ISR_IRQ | ISR_FIQ);
     if isr != due {
-        return violated(format!("{when} ISR_EL1 read {isr:#x}, due was {due:#x}"));
+        return violated(format!("{when} ISR_EL1 read {isr:#x}, expected {due:#x}"));
     }
     Ok(())
 }
@@ -262,7 +262,7 @@ fn unchanged_level_is_a_no_op(p: &mut Program) -> Judge {
         quiet_between(t, from, spun)?;
         match t.result(again)? {
             0 => Ok("accepted, no return, still up".to_owned()),
-            error => violated(format!("the second call returned {error}, due was 0")),
+            error => violated(format!("the second call returned {error}, expected 0")),
         }
     })
 }

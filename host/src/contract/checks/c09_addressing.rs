@@ -76,7 +76,7 @@ fn reaches_vcpu_1(p: &mut Program, irq: u32) -> Judge {
             (0, false, true) => Ok("the named vCPU's line came up, the other's did not".to_owned()),
             _ => violated(format!(
                 "KVM_IRQ_LINE(irq = {irq:#x}) returned {result}; IRQ came up on the vCPU named: {theirs}, on the \
-                 other: {mine}; due were 0, true, false"
+                 other: {mine}; expected 0, true, false"
             )),
         }
     })
@@ -100,7 +100,7 @@ fn wakes_no_other(p: &mut Program) -> Judge {
         match (t.result(raised)?, t.all(asleep).next()) {
             (0, None) => Ok("still asleep".to_owned()),
             (0, Some(woke)) => violated(format!("WFI ended after {} ticks", woke.after - woke.before)),
-            (error, _) => violated(format!("KVM_IRQ_LINE returned {error}, due was 0")),
+            (error, _) => violated(format!("KVM_IRQ_LINE returned {error}, expected 0")),
         }
     })
 }

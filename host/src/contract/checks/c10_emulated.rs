@@ -75,12 +75,12 @@ fn reads_as_written(p: &mut Program) -> Judge {
             return violated(format!("CNTPCT read {count} between CNTVCT {before} and {after}"));
         }
         value_at(t, cval, far, "CNTP_CVAL")?;
-        value_at(t, ctl, 3, "CNTP_CTL (due: ENABLE, IMASK)")?;
+        value_at(t, ctl, 3, "CNTP_CTL (expected ENABLE, IMASK)")?;
         let tval = t.at(tval)?.value;
         if !(delay - longest..=delay).contains(&tval) {
-            return violated(format!("CNTP_TVAL read {tval}, due was a little less than {delay}"));
+            return violated(format!("CNTP_TVAL read {tval}, expected a little less than {delay}"));
         }
-        value_at(t, off, 0, "CNTP_CTL (due: all off)")?;
+        value_at(t, off, 0, "CNTP_CTL (expected all off)")?;
         Ok("each register read as written".to_owned())
     })
 }

@@ -66,7 +66,8 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         name: "tval-sets-a-deadline-from-now",
         clause: Clause::C10,
-        claim: "Writing TVAL sets CVAL to the counter plus that, and the vtimer asserts then and not before.",
+        claim: "Writing TVAL sets CVAL to the counter plus TVAL, and the vtimer's output is asserted then and not \
+                before.",
         catches: "TVAL taken for a deadline, or converted with the wrong counter.",
         fails_on: FailsOn::Faults(&[Fault::LevelNeverSet]),
         program: |p| tval_from_now(p, VTIMER),
@@ -74,7 +75,8 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         name: "ptimer-tval-sets-a-deadline-from-now",
         clause: Clause::C10,
-        claim: "Writing TVAL of the ptimer sets CVAL to the counter plus that, and it asserts then and not before.",
+        claim: "Writing TVAL of the ptimer sets CVAL to the counter plus TVAL, and its output is asserted then and \
+                not before.",
         catches: "TVAL taken for a deadline, or converted with the wrong counter.",
         fails_on: FailsOn::Faults(&[Fault::PtimerNeverSet]),
         program: |p| tval_from_now(p, PTIMER),
@@ -133,7 +135,7 @@ fn deadline_in_the_past(p: &mut Program, timer: Timer) -> Judge {
     let exit = p.mmio_read();
     let ctl = p.read(timer.ctl);
     judge(move |t| {
-        value_at(t, ctl, 5, "CTL (due: ENABLE, ISTATUS)")?;
+        value_at(t, ctl, 5, "CTL (expected ENABLE, ISTATUS)")?;
         levels_at(t, exit, timer.level, "with a deadline in the past")?;
         Ok("asserted by the next exit".to_owned())
     })
@@ -146,7 +148,7 @@ fn deadline_far_away(p: &mut Program, timer: Timer, cval: u64) -> Judge {
     let exit = p.mmio_read();
     let ctl = p.read(timer.ctl);
     judge(move |t| {
-        value_at(t, ctl, 1, "CTL (due: ENABLE, no ISTATUS)")?;
+        value_at(t, ctl, 1, "CTL (expected ENABLE, no ISTATUS)")?;
         levels_at(t, exit, Levels::NONE, "with the deadline far away")?;
         Ok("nothing asserted".to_owned())
     })
@@ -186,7 +188,7 @@ fn tval_from_now(p: &mut Program, timer: Timer) -> Judge {
     judge(move |t| {
         let (before, after, cval) = (t.at(before)?.value, t.at(after)?.value, t.at(cval_read)?.value);
         if !(before + delay..=after + delay).contains(&cval) {
-            return violated(format!("CVAL reads {cval}, due was {} to {}", before + delay, after + delay));
+            return violated(format!("CVAL reads {cval}, expected {} to {}", before + delay, after + delay));
         }
         // The deadline is what CVAL reads, on that timer's counter.
         low_before(t, timer, cval_read, early)?;

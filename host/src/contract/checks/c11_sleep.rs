@@ -61,14 +61,14 @@ pub(super) const CHECKS: &[Check] = &[
         name: "wfi-wakes-on-a-fiq-line-raised-by-another-thread",
         clause: Clause::C11,
         claim: "A vCPU asleep in WFI wakes when another thread raises its FIQ line.",
-        catches: "A wake-up that looks at the IRQ line alone.",
+        catches: "A wake-up that looks only at the IRQ line.",
         fails_on: FailsOn::Faults(&[Fault::LineUpIgnored, Fault::FiqIgnored]),
         program: |p| wfi_wakes_on_a_line(p, Line::Fiq),
     },
     Check {
         name: "wfi-with-the-line-up-does-not-sleep",
         clause: Clause::C11,
-        claim: "WFI with an IRQ line up, masked or not, is over at once.",
+        claim: "WFI with an IRQ line up, masked or not, ends at once.",
         catches: "A vCPU put to sleep with an interrupt pending.",
         fails_on: FailsOn::Faults(&[Fault::LineUpIgnored]),
         program: wfi_with_the_line_up,
@@ -100,7 +100,7 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         name: "vcpu-turned-on-by-psci-sleeps-and-wakes",
         clause: Clause::C11,
-        claim: "A vCPU that is off makes no return; turned on by PSCI CPU_ON it starts with its timers off, and wakes from \
+        claim: "A vCPU that is off causes no return; turned on by PSCI CPU_ON it starts with its timers off, and wakes from \
                 WFI when its vtimer expires.",
         catches: "Timer state that a reset by CPU_ON leaves behind; a vCPU that is off and burns CPU time.",
         fails_on: FailsOn::Faults(&[Fault::LevelNeverSet, Fault::WfiNeverWakes, Fault::KickedAllTheTime]),
@@ -109,7 +109,7 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         name: "wfe-comes-to-an-end",
         clause: Clause::C11,
-        claim: "WFE with no event to come gives up the host CPU at most, and the guest runs on.",
+        claim: "WFE without an event gives up at most the host CPU, and the guest runs on.",
         catches: "WFE treated as WFI: a guest that spins politely on a lock would hang.",
         fails_on: FailsOn::KernelsAlone("The kernel handles WFE without a return that could be withheld."),
         program: wfe_ends,
@@ -252,7 +252,7 @@ fn cpu_suspend_wakes(p: &mut Program) -> Judge {
     judge(move |t| {
         match t.at(woke)?.value {
             0 => {}
-            error => return violated(format!("CPU_SUSPEND returned {:#x}, due was 0 (SUCCESS)", error as u32)),
+            error => return violated(format!("CPU_SUSPEND returned {:#x}, expected 0 (SUCCESS)", error as u32)),
         }
         levels_at(t, high, Levels::VTIMER, "after CPU_SUSPEND")?;
         at_the_deadline(t)
@@ -275,7 +275,7 @@ fn turned_on_by_psci(p: &mut Program) -> Judge {
     judge(move |t| {
         let on = t.at(on)?;
         if on.value != 0 {
-            return violated(format!("CPU_ON returned {:#x}, due was 0 (SUCCESS)", on.value as u32));
+            return violated(format!("CPU_ON returned {:#x}, expected 0 (SUCCESS)", on.value as u32));
         }
         if let Some(r) = t.returns_between(1, 0, on.before).next() {
             return violated(format!("vCPU 1 was off, and {r}"));

@@ -53,7 +53,7 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         name: "counter-set-through-one-reg-goes-on-from-there",
         clause: Clause::C12,
-        claim: "Setting CNTVCT a second ahead through KVM_SET_ONE_REG moves the guest's counter by that.",
+        claim: "Setting CNTVCT a second ahead through KVM_SET_ONE_REG moves the guest's counter by a second.",
         catches: "A restored guest whose clock starts from nothing.",
         fails_on: FailsOn::Faults(&[Fault::SetDropped]),
         program: counter_set_through_one_reg,
@@ -96,7 +96,7 @@ pub(super) const CHECKS: &[Check] = &[
         name: "asserted-level-survives-migration",
         clause: Clause::C12,
         claim: "An asserted level shows, without a new notice, after the vCPU's thread has moved to another host CPU.",
-        catches: "A level lost or told again because a CPU saw it for the first time.",
+        catches: "A level lost, or reported again because a CPU saw the level for the first time.",
         fails_on: FailsOn::Faults(&[Fault::LevelIsAPulse, Fault::MigrationStopsTimer]),
         program: asserted_level_survives_migration,
     },
@@ -131,7 +131,7 @@ fn value_of(t: &Transcript, action: ActionRef) -> Result<u64, Unheld> {
 fn done(t: &Transcript, action: ActionRef, what: &str) -> Result<(), Unheld> {
     match t.result(action)? {
         0 => Ok(()),
-        error => violated(format!("{what} returned {error}, due was 0")),
+        error => violated(format!("{what} returned {error}, expected 0")),
     }
 }
 
@@ -194,7 +194,7 @@ fn counter_set_through_one_reg(p: &mut Program) -> Judge {
         // What the call itself takes is far less than a second.
         match moved {
             moved if (second..2 * second).contains(&moved) => Ok(format!("moved by {moved} ticks")),
-            moved => violated(format!("the counter moved by {moved} ticks, due were {second} and a little")),
+            moved => violated(format!("the counter moved by {moved} ticks, expected {second} and a little")),
         }
     })
 }

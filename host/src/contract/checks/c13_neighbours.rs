@@ -39,8 +39,8 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         name: "re-init-after-a-failed-run-makes-the-host-warn-of-nothing",
         clause: Clause::C13,
-        claim: "KVM_ARM_VCPU_INIT again after a KVM_RUN that failed for want of a PMU makes the host kernel warn of \
-                nothing.",
+        claim: "A second KVM_ARM_VCPU_INIT, after a KVM_RUN that failed for lack of a PMU, makes the host kernel \
+                print no warning.",
         catches: "The WARN_ON of CVE-2024-53195: a count of such VMs that a failed run leaves behind.",
         fails_on: FailsOn::Faults(&[Fault::HostWarns]),
         program: forbidden_init_sequence,
@@ -136,7 +136,7 @@ fn forbidden_init_sequence(p: &mut Program) -> Judge {
         }
         match t.result(done)? {
             error if error == -i64::from(libc::EINVAL) => Ok("KVM_RUN returned EINVAL, and no warning".to_owned()),
-            other => violated(format!("KVM_RUN with a PMU that was not set up returned {other}, due was -EINVAL")),
+            other => violated(format!("KVM_RUN with a PMU that was not set up returned {other}, expected -EINVAL")),
         }
     })
 }

@@ -11,8 +11,8 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         name: "pmu-overflow-shows-on-the-next-exit",
         clause: Clause::C14,
-        claim: "An overflow flag of an enabled counter with its interrupt enabled sets the PMU's bit alone.",
-        catches: "An output that is not reported, or reported as a timer's.",
+        claim: "An overflow flag of an enabled counter with its interrupt enabled sets only the PMU's bit.",
+        catches: "An output that is not reported, or is reported as a timer's output.",
         fails_on: FailsOn::Faults(&[Fault::PmuNeverSet, Fault::BitsSwapped]),
         program: overflow_shows,
     },
@@ -36,7 +36,7 @@ pub(super) const CHECKS: &[Check] = &[
         name: "pmu-level-follows-the-interrupt-enable",
         clause: Clause::C14,
         claim: "Disabling the counter's interrupt lowers the PMU's level, with the overflow flag still set.",
-        catches: "A level taken from the flag alone.",
+        catches: "A level that follows the flag and ignores the interrupt enable.",
         fails_on: FailsOn::Faults(&[Fault::LevelStuckHigh]),
         program: |p| output_falls(p, sysreg::PMINTENCLR, u32::MAX.into()),
     },
@@ -44,7 +44,7 @@ pub(super) const CHECKS: &[Check] = &[
         name: "pmu-level-follows-pmcr",
         clause: Clause::C14,
         claim: "Clearing PMCR.E lowers the PMU's level, with the overflow flag still set.",
-        catches: "A level taken from the flag alone.",
+        catches: "A level that follows the flag and ignores the interrupt enable.",
         fails_on: FailsOn::Faults(&[Fault::LevelStuckHigh]),
         program: |p| output_falls(p, sysreg::PMCR, LONG_CYCLES),
     },
@@ -114,7 +114,7 @@ fn overflow_shows(p: &mut Program) -> Judge {
     judge(move |t| {
         levels_at(t, low, Levels::NONE, "before the overflow")?;
         levels_at(t, high, Levels::PMU, "after the overflow")?;
-        Ok("the PMU's bit alone".to_owned())
+        Ok("only the PMU's bit".to_owned())
     })
 }
 

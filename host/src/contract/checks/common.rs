@@ -85,7 +85,7 @@ pub(super) fn sleep(p: &Program) -> u64 {
 pub(super) fn levels_at(t: &Transcript, step: Step, due: Levels, when: &str) -> Result<(), Unheld> {
     let exit = t.exit_of(step)?;
     if exit.levels != due {
-        return violated(format!("{when} the exit showed levels {}, due were {due}", exit.levels));
+        return violated(format!("{when} the exit showed levels {}, expected {due}", exit.levels));
     }
     Ok(())
 }
@@ -114,7 +114,7 @@ pub(super) fn quiet_between(t: &Transcript, from: Step, to: Step) -> Result<(), 
     let (from, to) = (t.at(from)?, t.at(to)?);
     match t.returns_between(from.vcpu, from.after, to.after).next() {
         None => Ok(()),
-        Some(r) => violated(format!("KVM_RUN returned with {}, levels {}; no return was due", r.exit, r.levels)),
+        Some(r) => violated(format!("KVM_RUN returned with {}, levels {}; expected no return", r.exit, r.levels)),
     }
 }
 
@@ -122,7 +122,7 @@ pub(super) fn quiet_between(t: &Transcript, from: Step, to: Step) -> Result<(), 
 pub(super) fn value_at(t: &Transcript, step: Step, due: u64, what: &str) -> Result<(), Unheld> {
     let value = t.at(step)?.value;
     if value != due {
-        return violated(format!("{what} reads {value:#x}, due was {due:#x}"));
+        return violated(format!("{what} reads {value:#x}, expected {due:#x}"));
     }
     Ok(())
 }
@@ -131,6 +131,6 @@ pub(super) fn value_at(t: &Transcript, step: Step, due: u64, what: &str) -> Resu
 pub(super) fn taken_at(t: &Transcript, step: Step, due: u64) -> Result<(), Unheld> {
     match t.at(step)?.value {
         taken if taken == due => Ok(()),
-        taken => violated(format!("{taken} interrupts were taken, {due} were due")),
+        taken => violated(format!("{taken} interrupts were taken, expected {due}")),
     }
 }

@@ -16,7 +16,7 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         name: "gic-of-three-cpus-describes-itself",
         clause: Clause::G1,
-        claim: "GICD_TYPER counts three CPUs, and each of them reads the same there.",
+        claim: "GICD_TYPER counts three CPUs, and each CPU reads the same value.",
         catches: "A guest that looks for CPUs that are not there.",
         fails_on: FailsOn::Faults(&[Fault::CpusMiscounted]),
         program: |p| describes_itself(p, 3),
@@ -33,7 +33,7 @@ pub(super) const CHECKS: &[Check] = &[
         name: "priorities-are-kept-in-every-width",
         clause: Clause::G1,
         claim: "GICD_IPRIORITYR keeps the five implemented bits of each interrupt's priority, in words and in bytes, and \
-                a byte written leaves those beside it.",
+                a byte write leaves the bytes beside it.",
         catches: "A byte that clears its neighbours; a priority that is not stored.",
         fails_on: FailsOn::Faults(&[Fault::PrioritiesIgnored, Fault::ByteWritesAreWords, Fault::RegistersAreMemory]),
         program: priorities,
@@ -50,7 +50,8 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         name: "targets-of-spis-on-one-cpu",
         clause: Clause::G1,
-        claim: "On one CPU, GICD_ITARGETSR of an SPI keeps the bit of the CPU that exists, in words and bytes, and no other.",
+        claim: "On one CPU, GICD_ITARGETSR of an SPI keeps the bit of the CPU that exists, in words and bytes, and no \
+                other.",
         catches: "Targets that do not exist; content that is lost.",
         fails_on: FailsOn::Faults(&[Fault::RegistersAreMemory, Fault::ByteWritesAreWords]),
         program: |p| targets(p, 1),
@@ -58,7 +59,8 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         name: "targets-of-spis-on-three-cpus",
         clause: Clause::G1,
-        claim: "On three CPUs, GICD_ITARGETSR of an SPI keeps the bits of CPUs that exist, in words and bytes, and no others.",
+        claim: "On three CPUs, GICD_ITARGETSR of an SPI keeps the bits of CPUs that exist, in words and bytes, and no \
+                others.",
         catches: "Targets that do not exist; content that is lost; a byte that clears its neighbours.",
         fails_on: FailsOn::Faults(&[Fault::RegistersAreMemory, Fault::ByteWritesAreWords]),
         program: |p| targets(p, 3),
@@ -66,7 +68,8 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         name: "targets-of-sgis-and-ppis-are-banked-and-read-only",
         clause: Clause::G1,
-        claim: "GICD_ITARGETSR of SGIs and PPIs reads, on each of three CPUs, as that CPU's own bit, whatever is written.",
+        claim: "GICD_ITARGETSR of SGIs and PPIs reads, on each of three CPUs, as that CPU's own bit, whatever is \
+                written.",
         catches: "A CPU that does not find out which it is.",
         fails_on: FailsOn::Faults(&[Fault::RegistersAreMemory]),
         program: banked_targets,
@@ -98,7 +101,7 @@ fn describes_itself(p: &mut Program, cpus: usize) -> Judge {
             let (seen_cpus, seen_interrupts) = ((typer >> 5 & 7) + 1, 32 * ((typer & 0x1f) + 1));
             if (seen_cpus, seen_interrupts) != (cpus as u64, INTERRUPTS) {
                 return violated(format!(
-                    "GICD_TYPER {typer:#x} means {seen_cpus} CPUs and {seen_interrupts} interrupts, due were {cpus} \
+                    "GICD_TYPER {typer:#x} means {seen_cpus} CPUs and {seen_interrupts} interrupts, expected {cpus} \
                      and {INTERRUPTS}"
                 ));
             }
@@ -107,7 +110,7 @@ fn describes_itself(p: &mut Program, cpus: usize) -> Judge {
             }
             let version = value(t, icpidr2)? >> 4 & 0xf;
             if version != 2 {
-                return violated(format!("ICPIDR2 says architecture version {version}, due was 2"));
+                return violated(format!("ICPIDR2 says architecture version {version}, expected 2"));
             }
         }
         Ok(format!("{cpus} CPUs, {INTERRUPTS} interrupts, GICv2"))

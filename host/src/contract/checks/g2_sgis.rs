@@ -39,7 +39,8 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         name: "sgi-to-all-others-comes-to-all-others",
         clause: Clause::G2,
-        claim: "An SGI to all other CPUs, sent by each CPU in turn, is taken once by each of them, and not by its sender.",
+        claim: "An SGI to all other CPUs, sent by each CPU in turn, is taken once by each of them, and not by its \
+                sender.",
         catches: "A broadcast that includes its sender, or misses a CPU.",
         fails_on: FailsOn::Faults(&[Fault::SgiToOthersComesBack, Fault::SgiFilterIgnored]),
         program: |p| exchange(p, 4, &rounds((0..4).map(|cpu| Send::new(cpu, sgi_to_others(1), 0b1111 & !(1 << cpu))))),
@@ -56,9 +57,9 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         name: "lines-are-driven-when-they-move-alone",
         clause: Clause::G2,
-        claim: "While four vCPUs send each other SGIs, KVM_IRQ_LINE is called for a line that moves, and never for one \
-                that is there already.",
-        catches: "System calls for nothing.",
+        claim: "While four vCPUs send each other SGIs, vtick calls KVM_IRQ_LINE for each line that moves, and for no \
+                other.",
+        catches: "System calls that change nothing.",
         fails_on: FailsOn::Faults(&[Fault::LineDrivenTwice]),
         program: |p| {
             let all = |cpu| {
@@ -134,11 +135,11 @@ fn exchange(p: &mut Program, vcpus: usize, rounds: &[Vec<Send>]) -> Judge {
             gave(t, pending, &[0], "SGIs still pending at the end")?;
             match t.interrupts(cpu).count() {
                 interrupts if interrupts == seen => taken += seen,
-                interrupts => return violated(format!("vCPU {cpu} took {interrupts} interrupts, due were {seen}")),
+                interrupts => return violated(format!("vCPU {cpu} took {interrupts} interrupts, expected {seen}")),
             }
         }
         let calls = lines_only_moved(t)?;
-        Ok(format!("{sent} writes to GICD_SGIR, {taken} SGIs due and {taken} taken; lines driven {calls} times"))
+        Ok(format!("{sent} writes to GICD_SGIR, {taken} SGIs expected and {taken} taken; lines driven {calls} times"))
     })
 }
 

@@ -13,8 +13,8 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         name: "three-priorities-nest",
         clause: Clause::G3,
-        claim: "An SGI's handler is preempted by a device's SPI, that one's by the vtimer; a priority between the first \
-                two waits for the SPI to end, and preempts the SGI.",
+        claim: "A device's SPI preempts an SGI's handler, and the vtimer preempts the SPI's handler; an interrupt \
+                with a priority between SGI and SPI waits for the SPI to end, and preempts the SGI.",
         catches: "Priorities ignored; an end of interrupt that drops the wrong priority, two, or none.",
         fails_on: FailsOn::Faults(&[
             Fault::PrioritiesIgnored,

@@ -11,7 +11,8 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         name: "eoi-mode-1-deactivates-with-dir-alone",
         clause: Clause::G4,
-        claim: "With EOImode 1, EOIR lets a lower priority in, but the level that is still up comes again only after DIR.",
+        claim: "With EOImode 1, EOIR lets a lower priority in, but the level that is still up comes again only after \
+                DIR.",
         catches: "EOIR that deactivates, or drops nothing; DIR that does nothing.",
         fails_on: FailsOn::Faults(&[Fault::DirIgnored, Fault::EoiDeactivatesAlways, Fault::EoiIgnored]),
         program: eoi_mode_1,
@@ -19,7 +20,8 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         name: "sgi-made-active-by-hand-waits-until-cleared",
         clause: Clause::G4,
-        claim: "An SGI that ISACTIVER made active is not taken when it is sent; when ICACTIVER has cleared it, it is.",
+        claim: "An SGI that ISACTIVER made active is not taken when it is sent; the guest takes the SGI after \
+                ICACTIVER has cleared the active state.",
         catches: "An active interrupt that is taken again; the active registers ignored.",
         fails_on: FailsOn::Faults(&[Fault::ActiveWritesIgnored]),
         program: active_by_hand,

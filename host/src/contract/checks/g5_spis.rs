@@ -9,16 +9,17 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         name: "level-held-over-eoi-comes-again",
         clause: Clause::G5,
-        claim: "A level-sensitive SPI whose device keeps its output up comes again after each EOIR, and no more when the \
-                output has fallen.",
-        catches: "A level treated as an edge; one that outlives its fall.",
+        claim: "A level-sensitive SPI whose device keeps its output up comes again after each EOIR, and not again \
+                after the output has fallen.",
+        catches: "A level treated as an edge; a level that outlives its fall.",
         fails_on: FailsOn::Faults(&[Fault::SpiLevelForgotten, Fault::SpiDropped, Fault::LineUpIgnored]),
         program: level_held_over_eoi,
     },
     Check {
         name: "edge-held-over-eoi-comes-once",
         clause: Clause::G5,
-        claim: "An edge-triggered SPI comes once for each rise of its device's output, however long that stays up.",
+        claim: "An edge-triggered SPI comes once for each rise of its device's output, however long the output stays \
+                up.",
         catches: "An edge treated as a level; an edge that is lost.",
         fails_on: FailsOn::Faults(&[Fault::EdgeIsLevel, Fault::SpiDropped]),
         program: edge_held_over_eoi,

@@ -16,7 +16,7 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         name: "group-0-is-fiq-and-group-1-irq",
         clause: Clause::G6,
-        claim: "Of two pending SGIs the higher drives its line alone: FIQ for Group 0; when it is acknowledged, IRQ for \
+        claim: "Of two pending SGIs only the higher drives its line: FIQ for Group 0; when it is acknowledged, IRQ for \
                 Group 1.",
         catches: "Groups ignored; both lines up for one of them; FIQ and IRQ confused.",
         fails_on: FailsOn::Faults(&[Fault::GroupsIgnored, Fault::FiqIgnored, Fault::LinesSwapped]),
@@ -66,7 +66,7 @@ fn taken(t: &Transcript, vcpu: usize, due: (usize, usize)) -> Result<(), Unheld>
     let count = |kind| t.interrupts(vcpu).filter(|record| record.kind == kind).count();
     match (count(kind::FIQ), count(kind::IRQ)) {
         taken if taken == due => Ok(()),
-        (fiq, irq) => violated(format!("vCPU {vcpu} took {fiq} FIQs and {irq} IRQs, due were {} and {}", due.0, due.1)),
+        (fiq, irq) => violated(format!("vCPU {vcpu} took {fiq} FIQs and {irq} IRQs, expected {} and {}", due.0, due.1)),
     }
 }
 
@@ -95,7 +95,7 @@ fn one_after_the_other(p: &mut Program) -> Judge {
         // While the higher is active, the lower is not signalled.
         value_at(t, handlers.fiq.1, 0, "in the FIQ handler, ISR_EL1")?;
         value_at(t, none, 0, "at the end, ISR_EL1")?;
-        Ok("IRQ, then FIQ alone, then each taken once".to_owned())
+        Ok("IRQ, then only FIQ, then each taken once".to_owned())
     })
 }
 

@@ -140,7 +140,7 @@ pub(super) fn values(t: &Transcript, step: Step) -> Vec<u64> {
 pub(super) fn gave(t: &Transcript, step: Step, due: &[u64], what: &str) -> Result<(), Unheld> {
     match values(t, step) {
         seen if seen == due => Ok(()),
-        seen => violated(format!("{what}: seen {}, due {}", list(&seen), list(due))),
+        seen => violated(format!("{what}: seen {}, expected {}", list(&seen), list(due))),
     }
 }
 
@@ -165,7 +165,7 @@ pub(super) fn acknowledged(
         if seen != due {
             let (intid, source) = (iar & 0x3ff, iar >> 10);
             return violated(format!(
-                "vCPU {vcpu} acknowledged INTID {intid} of CPU {source} {seen} times, due were {due}"
+                "vCPU {vcpu} acknowledged INTID {intid} of CPU {source} {seen} times, expected {due}"
             ));
         }
     }

@@ -39,7 +39,11 @@ pub const FAULTS: &[Described] = &[
     described(Fault::LevelLostOnSystemEvent, "level-lost-on-system-events", "KVM_EXIT_SYSTEM_EVENT shows no level."),
     described(Fault::BitsSwapped, "bits-swapped", "vtimer, ptimer and PMU are reported in each other's bits."),
     described(Fault::UnknownBit, "unknown-bit", "A bit is set that no version of the capability speaks of."),
-    described(Fault::UnknownHighBit, "unknown-high-bit", "The same, in the upper half of the 64 bits."),
+    described(
+        Fault::UnknownHighBit,
+        "unknown-high-bit",
+        "A bit is set in the upper half of the 64 bits, where no version of the capability has one.",
+    ),
     described(Fault::LevelOnEveryVcpu, "level-on-every-vcpu", "Each vCPU shows the levels of all."),
     described(Fault::LevelInVgicVm, "level-in-a-vgic-vm", "A VM with an in-kernel GIC shows levels."),
     described(
@@ -52,11 +56,11 @@ pub const FAULTS: &[Described] = &[
         "rise-of-second-missed",
         "A level that rises while another is high is not shown.",
     ),
-    described(Fault::FieldNeedsValidRegs, "field-needs-valid-regs", "The field is zero when kvm_valid_regs is."),
+    described(Fault::FieldNeedsValidRegs, "field-needs-valid-regs", "The field is zero when kvm_valid_regs is zero."),
     described(
         Fault::FieldClearedByDirtyRegs,
         "field-cleared-by-dirty-regs",
-        "The field is zero when kvm_dirty_regs is not.",
+        "The field is zero when kvm_dirty_regs is not zero.",
     ),
     // Returning: too rarely, too often, too late.
     described(Fault::NoReturnOnRise, "no-return-on-rise", "A rising level ends no KVM_RUN."),
@@ -84,7 +88,7 @@ pub const FAULTS: &[Described] = &[
     described(
         Fault::SignalsIgnored,
         "signals-ignored",
-        "No signal and no immediate_exit ends KVM_RUN: a vCPU that does not exit by itself cannot be had back.",
+        "Neither a signal nor immediate_exit ends KVM_RUN: nothing stops a vCPU that does not exit by itself.",
     ),
     described(
         Fault::ReturnsWithoutReason,
@@ -130,20 +134,16 @@ pub const FAULTS: &[Described] = &[
     described(
         Fault::LineWaitsForExit,
         "line-waits-for-an-exit",
-        "A line that another thread drives changes when the vCPU exits the next time.",
+        "A line that another thread drives changes only at the vCPU's next exit.",
     ),
     described(Fault::UnchangedLineKicks, "unchanged-line-kicks", "KVM_IRQ_LINE that changes nothing ends KVM_RUN."),
     described(
         Fault::LinesOfVcpu0Alone,
         "line-of-vcpu-0-alone",
-        "KVM_IRQ_LINE drives the lines of vCPU 0, whichever it names.",
+        "KVM_IRQ_LINE drives the lines of vCPU 0, whichever vCPU its argument names.",
     ),
     described(Fault::Vcpu2IndexIgnored, "vcpu2-index-ignored", "KVM_IRQ_LINE ignores vcpu2_index."),
-    described(
-        Fault::BadLineAccepted,
-        "bad-line-accepted",
-        "KVM_IRQ_LINE succeeds, and does nothing, for whatever it is asked by number.",
-    ),
+    described(Fault::BadLineAccepted, "bad-line-accepted", "KVM_IRQ_LINE with a bad number succeeds and does nothing."),
     described(Fault::SetDropped, "set-one-reg-dropped", "KVM_SET_ONE_REG of CVAL or of the counter does nothing."),
     described(Fault::CtlSetDropped, "set-one-reg-of-ctl-dropped", "KVM_SET_ONE_REG of CTL does nothing."),
     described(Fault::GetReadsZero, "get-one-reg-reads-zero", "KVM_GET_ONE_REG of a timer register reads zero."),
@@ -168,7 +168,7 @@ pub const FAULTS: &[Described] = &[
     described(
         Fault::PmuFlagIsEnough,
         "pmu-flag-is-enough",
-        "The PMU's bit is set by a flag whose interrupt is not enabled.",
+        "An overflow flag sets the PMU's bit although its interrupt is not enabled.",
     ),
     // The GIC, and the way to it.
     described(Fault::LineDrivenTwice, "line-driven-twice", "Each change of a line is two calls of KVM_IRQ_LINE."),
@@ -195,7 +195,7 @@ pub const FAULTS: &[Described] = &[
     described(
         Fault::SpiLevelForgotten,
         "spi-level-forgotten",
-        "An input that is still high at the end of its interrupt is taken for low.",
+        "The GIC takes an input that is still high at the end of its interrupt for low.",
     ),
     described(Fault::EdgeIsLevel, "edge-is-level", "Writes to GICD_ICFGR are lost: every SPI is level-sensitive."),
     described(Fault::PulseForgotten, "pulse-forgotten", "An edge is forgotten when its input falls."),
@@ -216,7 +216,7 @@ pub const FAULTS: &[Described] = &[
         "A byte written to the Distributor clears the three beside it.",
     ),
     described(Fault::IdentificationIsZero, "gic-identification-is-zero", "Identification registers read as zero."),
-    described(Fault::CpusMiscounted, "gic-cpus-miscounted", "GICD_TYPER counts a CPU more than there is."),
+    described(Fault::CpusMiscounted, "gic-cpus-miscounted", "GICD_TYPER counts one CPU more than there are."),
     described(Fault::RestoreForgetsActive, "restore-forgets-active", "In a restored GIC no interrupt is active."),
     described(
         Fault::RestoreForgetsPriorities,
@@ -226,7 +226,7 @@ pub const FAULTS: &[Described] = &[
     described(
         Fault::RestoreForgetsPending,
         "restore-forgets-pending",
-        "In a restored GIC nothing is pending but by its input's level.",
+        "In a restored GIC an interrupt is pending only if its input is high.",
     ),
     described(Fault::RestoreForgetsLevels, "restore-forgets-levels", "In a restored GIC all inputs are low."),
 ];

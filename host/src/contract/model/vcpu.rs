@@ -225,7 +225,7 @@ impl<'a> Vcpu<'a> {
             self.misread.push((
                 Clause::C12,
                 request.at,
-                format!("KVM_GET_ONE_REG of {register} read {value:#x}, due is {due}"),
+                format!("KVM_GET_ONE_REG of {register} read {value:#x}, expected {due}"),
             ));
         }
     }
@@ -256,7 +256,7 @@ impl<'a> Vcpu<'a> {
             self.misread.push((
                 Clause::C10,
                 record.after,
-                format!("the guest read {name} as {value:#x}, due is {due}"),
+                format!("the guest read {name} as {value:#x}, expected {due}"),
             ));
         }
     }

@@ -214,8 +214,8 @@ pub(super) fn status(result: Result<(), Error>, vcpu: Option<usize>, events: &mu
 
 fn minus_errno(error: &Error) -> i64 {
     match error {
-        Error::Call { source, .. } | Error::Register { source, .. } => {
-            -i64::from(source.raw_os_error().unwrap_or(libc::EIO))
+        Error::Call { cause, .. } | Error::Register { cause, .. } => {
+            -i64::from(cause.raw_os_error().unwrap_or(libc::EIO))
         }
         _ => -i64::from(libc::EIO),
     }

@@ -344,7 +344,7 @@ impl Seat {
 }
 
 fn unclean(what: String) -> Error {
-    Error::Call { call: "resetting a VM between two programs", source: std::io::Error::other(what) }
+    Error::Call { call: "resetting a VM between two programs", cause: std::io::Error::other(what) }
 }
 
 /// The thread that does what is to be done later, for one program after the other.

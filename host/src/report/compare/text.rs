@@ -16,7 +16,7 @@ impl Comparison {
             false => writeln!(text, "Linux {before} -> {after}; medians in {unit}"),
         };
         if !self.others.is_empty() {
-            text.push_str("what differs is not the kernel's alone:\n");
+            text.push_str("the kernel is not the only difference between the records:\n");
             self.others.iter().for_each(|line| text.push_str(&format!("- {line}\n")));
         }
         if self.is_identical() {
@@ -52,7 +52,7 @@ impl Comparison {
         let all = self.differences.len();
         let _ = writeln!(
             text,
-            "\nof {all} figures, {same} are identical and {tail} differ beyond the 99th percentile alone"
+            "\nof {all} figures, {same} are identical and {tail} differ only beyond the 99th percentile"
         );
         for line in &self.dearer {
             let _ = writeln!(text, "{line}");

@@ -48,10 +48,10 @@ fn taken(judge: &mut Judge, vcpu: &Vcpu, lines: &[History; 2], number: usize, (f
     let from = first.saturating_sub(judge.tolerance.take);
     if !lines[number].may_be_high(from, at) {
         let low = lines[number].low_since(at).map_or(0, |since| at - since);
-        let what = format!("the guest took an {line}, and the line had been low for {low} ticks; none was due");
+        let what = format!("the guest took an {line} although the line had been low for {low} ticks; expected none");
         judge.object(Clause::C8, "taken-with-line-low", vcpu.index, at, what);
     } else if !vcpu.unmasked[number].may_be_high(from, at) {
-        let what = format!("the guest took an {line}, which it has masked; none was due");
+        let what = format!("the guest took an {line} although the interrupt was masked; expected none");
         judge.object(Clause::C8, "taken-while-masked", vcpu.index, at, what);
     }
 }
@@ -64,7 +64,7 @@ fn pending(judge: &mut Judge, vcpu: &Vcpu, lines: &[History; 2], value: u64, (fr
         let fits = if value & bit != 0 { history.may_be_high(from, to) } else { history.may_be_low(from, to) };
         if !fits {
             let (seen, due) = if value & bit != 0 { ("set", "clear") } else { ("clear", "set") };
-            let what = format!("ISR_EL1 read {value:#x}: the bit of {line} is {seen}, due is {due}, as the line is");
+            let what = format!("ISR_EL1 read {value:#x}: the bit of {line} is {seen}, expected {due}, as the line is");
             judge.object(Clause::C8, "isr-shows-the-lines", vcpu.index, to, what);
         }
     }
@@ -79,7 +79,7 @@ fn not_taken(judge: &mut Judge, vcpu: &Vcpu, lines: &[History; 2]) {
             let due = high.max(unmasked);
             if due + judge.tolerance.take < instant.at {
                 let what = format!(
-                    "guest code ran in {} with {} high and unmasked for {} ticks; due was the interrupt",
+                    "guest code ran in {} with {} high and unmasked for {} ticks; expected the interrupt",
                     judge.op(instant.op),
                     LINES[number],
                     instant.at - due

@@ -49,7 +49,7 @@ fn missed(judge: &mut Judge, vcpu: &Vcpu, instant: Instant, device: Levels, sinc
         false => ("notice-of-rise", "rose", "low"),
     };
     let what = format!(
-        "{device} {change}, and {} ticks later guest code ran in {} with userspace told it is {told}; due was a return of \
+        "{device} {change}, and {} ticks later guest code ran in {} with userspace told it is {told}; expected a return of \
          KVM_RUN {due}",
         instant.at - since,
         judge.op(instant.op)

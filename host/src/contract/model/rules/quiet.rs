@@ -49,7 +49,7 @@ fn returns_have_causes(judge: &mut Judge, vcpu: &Vcpu) {
         }
         // With immediate_exit KVM_RUN returns before it says why.
         if let Some(reason) = exit.reason.filter(|&reason| reason != KVM_EXIT_INTR && !immediate) {
-            let what = format!("{exit}, with exit_reason {reason}; due is KVM_EXIT_INTR ({KVM_EXIT_INTR})");
+            let what = format!("{exit}, with exit_reason {reason}; expected KVM_EXIT_INTR ({KVM_EXIT_INTR})");
             judge.object(Clause::C6, "eintr-says-intr", vcpu.index, exit.returned, what);
         }
         // A level that may have moved is a cause, even if it was back by the time it was told.
@@ -66,7 +66,7 @@ fn returns_have_causes(judge: &mut Judge, vcpu: &Vcpu) {
         match signal {
             Some(signal) => signal.used = true,
             None => {
-                let what = format!("{exit}; no level had changed, and no signal was sent: no return was due");
+                let what = format!("{exit}; no level had changed, and no signal was sent; expected no return");
                 judge.object(Clause::C6, "return-without-cause", vcpu.index, exit.returned, what);
             }
         }
@@ -84,7 +84,7 @@ fn signals_are_seen(judge: &mut Judge, vcpu: &Vcpu) {
             continue;
         }
         let what = format!(
-            "a signal was sent, and {} ticks later guest code ran on in {}; due was a return with EINTR",
+            "a signal was sent, and {} ticks later guest code ran on in {}; expected a return with EINTR",
             ran_on.at - at,
             judge.op(ran_on.op)
         );
@@ -143,12 +143,12 @@ fn accesses_are_exits(judge: &mut Judge, vcpu: &Vcpu) {
         let first = vcpu.runs.partition_point(|run| run.exit.returned < record.before);
         let mut within = vcpu.runs[first..].iter().take_while(|run| run.exit.returned <= traced.over());
         if !within.any(|run| of(run.exit.exit) == Some(key)) {
-            let what = format!("{} came and went without its exit; due was one while it ran", judge.op(record.op));
+            let what = format!("{} came and went without its exit; expected one while it ran", judge.op(record.op));
             judge.object(Clause::C5, "access-is-an-exit", vcpu.index, record.after, what);
         }
         if key == (MAILBOX_BASE + mailbox::SCRATCH, false) && record.value != mailbox::SCRATCH_VALUE {
             let (value, due) = (record.value, mailbox::SCRATCH_VALUE);
-            let what = format!("{} got {value:#x}, due is userspace's answer {due:#x}", judge.op(record.op));
+            let what = format!("{} got {value:#x}, expected userspace's answer {due:#x}", judge.op(record.op));
             judge.object(Clause::C5, "read-gets-its-answer", vcpu.index, record.after, what);
         }
     }
@@ -163,7 +163,7 @@ fn accesses_are_exits(judge: &mut Judge, vcpu: &Vcpu) {
             continue;
         }
         let verb = if writes { "writes" } else { "reads" };
-        let what = format!("{count} more MMIO {verb} at {address:#x} came than the guest made; due is one exit each");
+        let what = format!("{count} more MMIO {verb} at {address:#x} came than the guest made; expected one exit each");
         let at = vcpu.runs.last().map_or(0, |run| run.exit.returned);
         judge.object(Clause::C5, "access-is-one-exit", vcpu.index, at, what);
     }
@@ -178,7 +178,7 @@ fn immediate_exits_are_immediate(judge: &mut Judge, vcpu: &Vcpu) {
             Exit::Interrupted => format!("{exit}, but guest code ran before"),
             _ => format!("{exit}, with immediate_exit set"),
         };
-        let what = format!("{seen}; due was EINTR before the guest ran");
+        let what = format!("{seen}; expected EINTR before the guest ran");
         judge.object(Clause::C3, "immediate-exit", vcpu.index, exit.returned, what);
     }
 }
@@ -191,5 +191,5 @@ pub(crate) fn ends_well(judge: &mut Judge, index: usize, ending: &Ending) {
         ending => crate::contract::diagnose(ending).replace('\n', " "),
     };
     let at = if let Ending::Stopped(stopped) = ending { stopped.at } else { 0 };
-    judge.object(Clause::C6, "progress", index, at, format!("{what}; due was the end of its program"));
+    judge.object(Clause::C6, "progress", index, at, format!("{what}; expected the end of its program"));
 }

@@ -28,7 +28,7 @@ fn undefined(judge: &mut Judge, vcpu: &Vcpu) {
         let op = &judge.ops[record.op as usize];
         let of_gic = matches!(op.what, sysreg::ICC_SRE..=sysreg::ICC_IGRPEN1);
         if matches!(op.code, code::READ | code::WRITE) && of_gic {
-            let what = format!("{} gave {:#x}, due was an UNDEFINED exception", judge.op(record.op), record.value);
+            let what = format!("{} gave {:#x}, expected an UNDEFINED exception", judge.op(record.op), record.value);
             judge.object(Clause::C2, "gic-registers-are-undefined", vcpu.index, record.after, what);
         }
     }

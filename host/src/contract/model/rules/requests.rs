@@ -42,11 +42,11 @@ pub(crate) fn judge(judge: &mut Judge, requests: &[Request], transcript: &Transc
             }
             _ => continue,
         };
-        let what = format!("{} returned {seen}, due is {due}", judge.program.describe_action(action));
+        let what = format!("{} returned {seen}, expected {due}", judge.program.describe_action(action));
         judge.object(clause, rule, request.vcpu, request.at, what);
     }
     if let Some([first, ..]) = transcript.warnings.as_deref() {
-        let what = format!("the host kernel warned: {first}; no warning is due");
+        let what = format!("the host kernel warned: {first}; expected no warning");
         judge.object(Clause::C13, "host-warns", 0, 0, what);
     }
 }

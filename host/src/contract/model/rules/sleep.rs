@@ -53,7 +53,7 @@ fn overslept(judge: &mut Judge, vcpu: &Vcpu, lines: &[History; 2], (from, woke):
     let Some((since, name)) = due.min() else { return };
     if since.saturating_add(judge.tolerance.wake).saturating_add(judge.waited) < woke {
         let late = woke - since;
-        let what = format!("asleep in {place} for {late} ticks with {name} high; due was the end of the sleep");
+        let what = format!("asleep in {place} for {late} ticks with {name} high; expected the end of the sleep");
         judge.object(Clause::C11, "overslept", vcpu.index, woke, what);
     }
 }
@@ -76,6 +76,6 @@ fn has_reason(judge: &mut Judge, vcpu: &Vcpu, lines: &[History; 2], (from, woke)
     if lines.iter().chain(&vcpu.devices).any(high) || fell || returned || kicked || !judge.tolerance.sleeps_are_exact {
         return;
     }
-    let what = format!("{place} ended after {} ticks with every line and level low; due was sleep", woke - from);
+    let what = format!("{place} ended after {} ticks with every line and level low; expected sleep", woke - from);
     judge.object(Clause::C11, "woke-without-reason", vcpu.index, woke, what);
 }

@@ -28,7 +28,7 @@ pub(crate) fn judge(judge: &mut Judge, vcpu: &Vcpu) {
             continue;
         }
         let due = Levels((levels & !untrue_high) | untrue_low);
-        let what = format!("{exit}; due are levels {due}{}", why(vcpu, run, untrue_high | untrue_low));
+        let what = format!("{exit}; expected levels {due}{}", why(vcpu, run, untrue_high | untrue_low));
         // With immediate_exit set, kernels leave the field as it was.
         let rule = if run.immediate && exit.levels == run.told { "truth-on-immediate-exit" } else { "truth" };
         let clause = match untrue_high | untrue_low {
@@ -59,7 +59,7 @@ fn why(vcpu: &Vcpu, run: &Run, wrong: u64) -> String {
 /// In a VM with an in-kernel interrupt controller no level is ever shown.
 pub(crate) fn of_vgic_vm(judge: &mut Judge, vcpu: &Vcpu) {
     for Run { exit, .. } in vcpu.runs.iter().filter(|run| run.exit.levels != Levels::NONE) {
-        let what = format!("{exit}; due are none, for the VM has an in-kernel interrupt controller");
+        let what = format!("{exit}; expected none, for the VM has an in-kernel interrupt controller");
         judge.object(Clause::C2, "level-in-vgic-vm", vcpu.index, exit.returned, what);
     }
 }

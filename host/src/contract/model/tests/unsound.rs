@@ -326,7 +326,7 @@ const CASES: &[Case] = &[
 fn each_broken_rule_is_objected_to() {
     for (rule, how, tape) in CASES {
         let objections = tape().objections();
-        assert!(objections.contains(rule), "{how}: due is {rule}, the model objects by {objections:?}");
+        assert!(objections.contains(rule), "{how}: expected {rule}, the model objects by {objections:?}");
     }
 }
 
