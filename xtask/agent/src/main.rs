@@ -1,8 +1,8 @@
 //! First process of the emulated host.
 //!
-//! It makes the few file systems a program expects, lets the host come to rest, runs the one command its [`Job`] names,
-//! brings output, files, exit status and the kernel log back over the console, and switches the machine off. It knows
-//! nothing of what it runs.
+//! It makes the few file systems a program expects, lets the host come to rest, runs the one command its
+//! [`Job`](vtick_frame::Job) names, brings output, files, exit status and the kernel log back over the console, and
+//! switches the machine off. It knows nothing of what it runs.
 //!
 //! While the command runs it sleeps until there is output: no timer, no heartbeat, nothing that would show in a
 //! measurement. Kernel messages are therefore only fetched when the command has just said something, and at the end.

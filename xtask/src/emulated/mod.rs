@@ -33,7 +33,7 @@ use crate::terminal::Raw;
 /// Settling time of the host before a measurement, in its own time, which costs none here.
 pub(crate) const SETTLE: Duration = Duration::from_secs(3);
 
-/// The longest silence after a note [`BRIEF`](heard::BRIEF), on a machine that took so long to boot the host: a multiple,
+/// The longest silence after a note `brief`, on a machine that took so long to boot the host: a multiple,
 /// so that whatever else this machine is busy with slows down both.
 fn brief(boot: Duration) -> Duration {
     (4 * boot).max(Duration::from_secs(10))
@@ -53,7 +53,7 @@ pub(crate) struct Run<'a> {
     /// What to run there.
     pub(crate) job: Job,
     /// Lines that the command prints with this in front are notes: kept, and not shown. The note
-    /// [`BRIEF`](heard::BRIEF) says that the next comes soon.
+    /// `brief` says that the next comes soon.
     pub(crate) notes: Option<char>,
     /// Who is told of each note as it comes.
     pub(crate) follower: Option<Follower>,

@@ -33,7 +33,7 @@ pub struct Deadline {
     pub physical: bool,
 }
 
-/// Something that a transcript must show for the claim to hold; or, for [`Expectation::premise`]s, for it to be judged.
+/// Something that a transcript must show for the claim to hold; or, for premises ([`Expectation::is_premise`]), for it to be judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expectation {
     /// The MMIO exit that a step makes shows these levels, each time the step runs.

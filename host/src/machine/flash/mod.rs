@@ -1,5 +1,5 @@
 //! NOR flash: a bank of two 16-bit chips side by side, each command going to both, as firmware finds it on QEMU's `virt`
-//! machine. Intel's command set 0001 ([CFI], [P30]).
+//! machine. Intel's command set 0001 (`[CFI]`, `[P30]`).
 //!
 //! The contents are guest memory, so that reads need no exit while the bank is in array mode: they can be a read-only
 //! region of the VM then. In every other mode reads have to come here.
