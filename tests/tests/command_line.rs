@@ -57,7 +57,7 @@ fn a_record_that_is_none_is_refused_and_so_is_a_view_that_it_has_not() {
 #[test]
 fn an_unknown_scenario_is_refused() {
     let line = xtask(&["bench", "no-such-thing"]);
-    assert!(line.error_line().starts_with("there is no scenario no-such-thing"), "{}", line.all());
+    assert!(line.error_line().starts_with("no scenario named no-such-thing"), "{}", line.all());
 }
 
 #[test]
