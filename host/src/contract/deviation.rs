@@ -36,6 +36,22 @@ pub const DEVIATIONS: &[Deviation] = &[
               counted",
     },
     Deviation {
+        check: "physical-counter-set-through-one-reg-goes-on-from-there",
+        from: Some((6, 4)),
+        until: None,
+        on: |host| host.kvm_mode == "protected",
+        why: "in protected mode the hypervisor offsets nothing, and lets the guest read the physical counter as it is \
+              (__timer_enable_traps)",
+    },
+    Deviation {
+        check: "event-counter-overflow-ends-kvm-run",
+        from: None,
+        until: None,
+        on: |host| host.kvm_mode == "protected",
+        why: "in protected mode the hypervisor does not switch the host's perf events to the guest's: cycles are not \
+              counted",
+    },
+    Deviation {
         check: "gic-system-registers-are-undefined",
         from: None,
         until: Some((6, 12)),

@@ -3,11 +3,13 @@
 use std::os::fd::AsRawFd;
 
 use kvm_bindings::{
-    KVM_ARM_VCPU_EL1_32BIT, KVM_EXIT_FAIL_ENTRY, KVM_EXIT_INTERNAL_ERROR, KVM_EXIT_INTR, KVM_EXIT_MMIO,
-    KVM_EXIT_SYSTEM_EVENT, KVM_MP_STATE_RUNNABLE, KVM_MP_STATE_STOPPED, KVM_MP_STATE_SUSPENDED, RegList, kvm_mp_state,
-    kvm_run, kvm_vcpu_init,
+    KVM_ARM_VCPU_EL1_32BIT, KVM_ARM_VCPU_TIMER_CTRL, KVM_EXIT_FAIL_ENTRY, KVM_EXIT_INTERNAL_ERROR, KVM_EXIT_INTR,
+    KVM_EXIT_MMIO, KVM_EXIT_SYSTEM_EVENT, KVM_MP_STATE_RUNNABLE, KVM_MP_STATE_STOPPED, KVM_MP_STATE_SUSPENDED, RegList,
+    kvm_device_attr, kvm_mp_state, kvm_run, kvm_vcpu_init,
 };
 use kvm_ioctls::VcpuFd;
+use vmm_sys_util::ioctl::ioctl_with_ref;
+use vmm_sys_util::ioctl_iow_nr;
 
 use super::ioctl::{KVM_RUN, ioctl};
 use super::{Context, Error, registers};
@@ -27,6 +29,13 @@ pub(super) const PSTATE_EL1H_DAIF: u64 = 0x3c5;
 /// The same in AArch32 state: Supervisor mode; and with the bit of T32 code (Arm ARM DDI 0487, G8: CPSR).
 const PSTATE_SVC_AIF: u64 = 0x1d3;
 const PSTATE_T32: u64 = 1 << 5;
+
+ioctl_iow_nr!(KVM_SET_DEVICE_ATTR, kvm_bindings::KVMIO, 0xe1, kvm_device_attr);
+ioctl_iow_nr!(KVM_GET_DEVICE_ATTR, kvm_bindings::KVMIO, 0xe2, kvm_device_attr);
+ioctl_iow_nr!(KVM_HAS_DEVICE_ATTR, kvm_bindings::KVMIO, 0xe3, kvm_device_attr);
+
+/// The number of an ioctl, as the C library takes it.
+type Ioctl = libc::c_ulong;
 
 /// More registers than a vCPU has.
 const MOST_REGISTERS: usize = 500;
@@ -215,6 +224,38 @@ impl Vcpu {
         let run = self.fd.get_kvm_run();
         run.kvm_valid_regs = flags;
         run.kvm_dirty_regs = flags;
+    }
+
+    /// A suspended vCPU that has been woken runs again.
+    pub(super) fn resume(&self) -> Result<(), Error> {
+        self.set_mp_state(KVM_MP_STATE_RUNNABLE)
+    }
+
+    /// KVM_HAS_DEVICE_ATTR of a timer's interrupt ([KVM-vCPU/2], KVM_ARM_VCPU_TIMER_CTRL).
+    pub(super) fn has_timer_interrupt(&self, attribute: u64) -> Result<(), Error> {
+        self.timer_attribute(KVM_HAS_DEVICE_ATTR(), "KVM_HAS_DEVICE_ATTR", attribute, &mut 0)
+    }
+
+    /// KVM_GET_DEVICE_ATTR of the same: an INTID.
+    pub(super) fn timer_interrupt(&self, attribute: u64) -> Result<u32, Error> {
+        let mut intid = 0;
+        self.timer_attribute(KVM_GET_DEVICE_ATTR(), "KVM_GET_DEVICE_ATTR", attribute, &mut intid)?;
+        Ok(intid)
+    }
+
+    /// KVM_SET_DEVICE_ATTR of the same.
+    pub(super) fn set_timer_interrupt(&self, attribute: u64, mut intid: u32) -> Result<(), Error> {
+        self.timer_attribute(KVM_SET_DEVICE_ATTR(), "KVM_SET_DEVICE_ATTR", attribute, &mut intid)
+    }
+
+    fn timer_attribute(&self, request: Ioctl, call: &'static str, attr: u64, intid: &mut u32) -> Result<(), Error> {
+        let addr = std::ptr::from_mut(intid) as u64;
+        let argument = kvm_device_attr { group: KVM_ARM_VCPU_TIMER_CTRL, attr, addr, flags: 0 };
+        // SAFETY: the kernel reads `argument`, and reads or writes `intid`, during the call.
+        match unsafe { ioctl_with_ref(&self.fd, request, &argument) } {
+            0 => Ok(()),
+            _ => Err(std::io::Error::last_os_error()).call(call),
+        }
     }
 
     /// KVM_GET_MP_STATE: whether the vCPU is off (PSCI).

@@ -73,6 +73,15 @@ pub(super) const CHECKS: &[Check] = &[
         program: cycle_counter,
     },
     Check {
+        name: "event-counter-overflow-ends-kvm-run",
+        clause: Clause::C14,
+        claim: "When an event counter that counts cycles overflows under a spinning guest, KVM_RUN returns with the PMU's \
+                level, and the counter that is chained to it is one more.",
+        catches: "A host PMU interrupt of a 32-bit counter that is not turned into a level, or not carried on.",
+        fails_on: FailsOn::Faults(&[Fault::PmuNeverSet]),
+        program: event_counter,
+    },
+    Check {
         name: "pmu-interrupt-is-taken",
         clause: Clause::C14,
         claim: "With the level wired to IRQ the guest takes one interrupt for one overflow, asleep in WFI or not.",
@@ -189,6 +198,35 @@ fn cycle_counter(p: &mut Program) -> Judge {
         match t.returns_between(0, t.at(armed)?.before, t.at(spun)?.after).find(|r| r.levels == Levels::PMU) {
             Some(r) => Ok(format!("returned with {}, levels {}", r.exit, r.levels)),
             None => violated("the guest spun for 5 ms, and no return showed the PMU's level"),
+        }
+    })
+}
+
+fn event_counter(p: &mut Program) -> Judge {
+    /// Events of the architecture (Arm ARM, D12.11): cycles, and overflows of the counter before.
+    const CPU_CYCLES: u64 = 0x11;
+    const CHAIN: u64 = 0x1e;
+    set_up(p, 3, 1);
+    for (counter, event, count) in [(1, CHAIN, 7), (0, CPU_CYCLES, (1 << 32) - 200_000)] {
+        p.write(sysreg::PMSELR, counter);
+        p.write(sysreg::PMXEVCNTR, count);
+        p.write(sysreg::PMXEVTYPER, event);
+    }
+    let armed = p.note(0);
+    let spun = p.spin(p.us(5000));
+    p.write(sysreg::PMOVSCLR, 1);
+    let low = p.mmio_read();
+    p.write(sysreg::PMSELR, 1);
+    let carried = p.read(sysreg::PMXEVCNTR);
+    judge(move |t| {
+        levels_at(t, low, Levels::NONE, "after the flag was cleared")?;
+        let Some(r) = t.returns_between(0, t.at(armed)?.before, t.at(spun)?.after).find(|r| r.levels == Levels::PMU)
+        else {
+            return violated("the guest spun for 5 ms, and no return showed the PMU's level");
+        };
+        match t.at(carried)?.value {
+            8 => Ok(format!("returned with {}, levels {}", r.exit, r.levels)),
+            other => violated(format!("the chained counter reads {other}, due was 8")),
         }
     })
 }

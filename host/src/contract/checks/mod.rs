@@ -4,6 +4,7 @@
 //! and sleeps are longer than KVM's halt polling (500 us), so that they are sleeps.
 
 mod c01_discovery;
+mod c02_attributes;
 mod c02_scope;
 mod c03_truth;
 mod c04_notice;
@@ -15,6 +16,8 @@ mod c09_addressing;
 mod c10_emulated;
 mod c10_timers;
 mod c11_sleep;
+mod c11_woken;
+mod c12_counters;
 mod c12_state;
 mod c13_neighbours;
 mod c14_pmu;
@@ -35,6 +38,7 @@ pub fn all() -> impl Iterator<Item = &'static Check> {
     [
         c01_discovery::CHECKS,
         c02_scope::CHECKS,
+        c02_attributes::CHECKS,
         c03_truth::CHECKS,
         c04_notice::CHECKS,
         c05_any_exit::CHECKS,
@@ -46,7 +50,9 @@ pub fn all() -> impl Iterator<Item = &'static Check> {
         c10_emulated::CHECKS,
         c11_sleep::CHECKS,
         c10_emulated::SLEEPS,
+        c11_woken::CHECKS,
         c12_state::CHECKS,
+        c12_counters::CHECKS,
         c13_neighbours::CHECKS,
         c14_pmu::CHECKS,
         g1_registers::CHECKS,

@@ -188,8 +188,12 @@ impl<'a> Vcpu<'a> {
                 let value = match value {
                     Value::Is(value) => Between(value, value),
                     Value::Now(ahead) | Value::NowPhysical(ahead) => {
-                        // "Now" is the virtual counter, whichever timer it is for.
-                        let at = |time: u64| time.wrapping_sub(state.vtimer.offset).wrapping_add(ahead);
+                        let which = match value {
+                            Value::Now(_) => Which::Virtual,
+                            _ => Which::Physical,
+                        };
+                        let offset = state.timer(which).offset;
+                        let at = |time: u64| time.wrapping_sub(offset).wrapping_add(ahead);
                         Between(at(request.from), at(request.at))
                     }
                     Value::Register(..) => return,

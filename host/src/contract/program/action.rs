@@ -64,7 +64,7 @@ pub enum Action {
     },
     /// KVM_GET_ONE_REG of this vCPU.
     Get(TimerRegister),
-    /// KVM_SET_ONE_REG of this vCPU. "Now" is the virtual counter as ONE_REG reads it.
+    /// KVM_SET_ONE_REG of this vCPU. "Now" is the virtual counter as ONE_REG reads it, "physical now" the physical one.
     Set(TimerRegister, Value),
     /// A device drives the input of an SPI of our GIC, on this vCPU's thread: what its registers were accessed for.
     Spi {
@@ -99,6 +99,26 @@ pub enum Action {
     CreateVcpu(u64),
     /// KVM_ARM_SET_COUNTER_OFFSET: both counters of the guest are the host's physical one less this.
     CounterOffset(u64),
+    /// KVM_HAS_DEVICE_ATTR on this vCPU, of group KVM_ARM_VCPU_TIMER_CTRL.
+    HasTimerInterrupt {
+        /// KVM_ARM_VCPU_TIMER_IRQ_*.
+        attribute: u64,
+    },
+    /// KVM_GET_DEVICE_ATTR of the same: its result is the number of the timer's interrupt.
+    GetTimerInterrupt {
+        /// KVM_ARM_VCPU_TIMER_IRQ_*.
+        attribute: u64,
+    },
+    /// KVM_SET_DEVICE_ATTR of the same.
+    SetTimerInterrupt {
+        /// KVM_ARM_VCPU_TIMER_IRQ_*.
+        attribute: u64,
+        /// An INTID.
+        intid: u32,
+    },
+    /// KVM_SET_MP_STATE of this vCPU to SUSPENDED. When KVM_RUN returns because an interrupt came for it
+    /// (KVM_SYSTEM_EVENT_WAKEUP), it is set to RUNNABLE again.
+    Suspend,
     /// KVM_ARM_VCPU_INIT with the PMU, KVM_RUN, KVM_ARM_VCPU_INIT without it, KVM_RUN, of another vCPU of a VM of its
     /// own: the sequence of CVE-2024-53195.
     ForbiddenInitSequence,
@@ -114,6 +134,9 @@ impl Action {
                 | Action::Set(..)
                 | Action::CreateVcpu(_)
                 | Action::CounterOffset(_)
+                | Action::HasTimerInterrupt { .. }
+                | Action::GetTimerInterrupt { .. }
+                | Action::SetTimerInterrupt { .. }
                 | Action::CheckExtension { .. }
                 | Action::CheckSystemExtension { .. }
         )

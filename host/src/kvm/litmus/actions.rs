@@ -87,9 +87,8 @@ impl Run {
             Action::Set(register, value) => {
                 let value = match value {
                     Value::Is(value) => value,
-                    Value::Now(ticks) | Value::NowPhysical(ticks) => {
-                        vcpu.register(registers::TIMER_CNT)?.wrapping_add(ticks)
-                    }
+                    Value::Now(ticks) => vcpu.register(registers::TIMER_CNT)?.wrapping_add(ticks),
+                    Value::NowPhysical(ticks) => vcpu.register(registers::PTIMER_CNT)?.wrapping_add(ticks),
                     Value::Register(..) => unreachable!("the guest's registers are not the host's"),
                 };
                 if let Some(value) = self.played(|fault| fault.set(register, value)).unwrap_or(Some(value)) {
@@ -125,6 +124,17 @@ impl Run {
                     self.counter_offset.get_or_init(|| counter_offset);
                 }
             }
+            Action::HasTimerInterrupt { attribute } => vcpu.has_timer_interrupt(attribute)?,
+            Action::GetTimerInterrupt { attribute } => {
+                let intid = vcpu.timer_interrupt(attribute)?.into();
+                return Ok(self.played(|fault| fault.get(intid)).unwrap_or(intid) as i64);
+            }
+            Action::SetTimerInterrupt { attribute, intid } => {
+                if injected != Some(Fault::SetDropped) {
+                    vcpu.set_timer_interrupt(attribute, intid)?;
+                }
+            }
+            Action::Suspend => vcpu.sleep()?,
             Action::ForbiddenInitSequence => {
                 if injected == Some(Fault::HostWarns) {
                     log::say("WARNING: vtick plays a kernel that warns, at arch/arm64/kvm/nowhere.c:1\n")

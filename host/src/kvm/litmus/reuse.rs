@@ -101,6 +101,8 @@ impl Reused {
                 Action::MoveToFreshVm
                     | Action::CreateVcpu(_)
                     | Action::CounterOffset(_)
+                    | Action::Suspend
+                    | Action::SetTimerInterrupt { .. }
                     | Action::ForbiddenInitSequence
                     | Action::Set(TimerRegister::Cntvct | TimerRegister::Cntpct, _)
             )

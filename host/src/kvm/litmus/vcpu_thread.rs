@@ -2,6 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
+use kvm_bindings::KVM_SYSTEM_EVENT_WAKEUP;
 use vtick_abi::layout::{MAILBOX_BASE, records_base};
 use vtick_abi::litmus::{MAX_RECORDS, Record};
 use vtick_abi::mailbox;
@@ -95,6 +96,7 @@ impl Run {
             self.settle(Some(index), changed, events)?;
             match exit {
                 Exit::Interrupted => {}
+                Exit::SystemEvent { event: KVM_SYSTEM_EVENT_WAKEUP } => vcpu.resume()?,
                 Exit::SystemEvent { .. } if self.powers_off => return Ok(Left::Ended(Ending::Done)),
                 Exit::MmioWrite { value, .. } if self.moves(exit) => {
                     events.push(Event::Action { at: counter(), action: value as usize, due: None, result: 0 });

@@ -5,6 +5,7 @@ use vtick_abi::layout::{GICC_BASE, GICC_SIZE, GICD_BASE, GICD_SIZE, MAILBOX_BASE
 use vtick_abi::litmus::{Op, code, kind};
 use vtick_abi::mailbox;
 
+use super::super::requests::Request;
 use super::super::vcpu::{Run, Vcpu};
 use super::super::{Judge, LEVELS};
 use crate::contract::{Action, Clause, Ending, Irqchip};
@@ -12,6 +13,9 @@ use crate::exit::Exit;
 
 /// What exit_reason says with EINTR (include/uapi/linux/kvm.h).
 const KVM_EXIT_INTR: u32 = 10;
+
+/// KVM_SYSTEM_EVENT_WAKEUP.
+const WAKEUP: u32 = 4;
 
 pub(crate) fn judge(judge: &mut Judge, vcpu: &Vcpu) {
     returns_have_causes(judge, vcpu);
@@ -41,6 +45,8 @@ fn returns_have_causes(judge: &mut Judge, vcpu: &Vcpu) {
             Exit::Interrupted => {}
             Exit::MmioRead { .. } | Exit::MmioWrite { .. } => continue,
             Exit::SystemEvent { .. } if judge.program.setup.powers_off => continue,
+            // Of a vCPU that was suspended: an interrupt has come for it ([KVM-API/6.28], KVM_SYSTEM_EVENT_WAKEUP).
+            Exit::SystemEvent { event: WAKEUP } if was_suspended(judge, vcpu, exit.returned) => continue,
             _ => {
                 let what = format!("{exit}; nothing that the guest did asks for such a return");
                 judge.object(Clause::C6, "unknown-exit", vcpu.index, exit.returned, what);
@@ -71,6 +77,12 @@ fn returns_have_causes(judge: &mut Judge, vcpu: &Vcpu) {
             }
         }
     }
+}
+
+/// Whether userspace has suspended the vCPU before that time.
+fn was_suspended(judge: &Judge, vcpu: &Vcpu, time: u64) -> bool {
+    let suspends = |request: &&Request| request.action == Action::Suspend && request.vcpu == vcpu.index;
+    judge.requests.iter().filter(suspends).any(|request| !request.failed() && request.from <= time)
 }
 
 /// A signal ends the KVM_RUN that it comes into.

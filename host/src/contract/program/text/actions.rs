@@ -173,6 +173,35 @@ pub(super) const ACTIONS: &[Form<Action>] = &[
         read: |p, _| Ok(Action::CounterOffset(number(&p[0]))),
     },
     Form {
+        pattern: "KVM_HAS_DEVICE_ATTR(timer interrupt <number>)",
+        write: |action, _| match *action {
+            Action::HasTimerInterrupt { attribute } => Some(vec![Number(attribute)]),
+            _ => None,
+        },
+        read: |p, _| Ok(Action::HasTimerInterrupt { attribute: number(&p[0]) }),
+    },
+    Form {
+        pattern: "KVM_GET_DEVICE_ATTR(timer interrupt <number>)",
+        write: |action, _| match *action {
+            Action::GetTimerInterrupt { attribute } => Some(vec![Number(attribute)]),
+            _ => None,
+        },
+        read: |p, _| Ok(Action::GetTimerInterrupt { attribute: number(&p[0]) }),
+    },
+    Form {
+        pattern: "KVM_SET_DEVICE_ATTR(timer interrupt <number> := INTID <u32>)",
+        write: |action, _| match *action {
+            Action::SetTimerInterrupt { attribute, intid } => Some(vec![Number(attribute), Number(intid.into())]),
+            _ => None,
+        },
+        read: |p, _| Ok(Action::SetTimerInterrupt { attribute: number(&p[0]), intid: number(&p[1]) as u32 }),
+    },
+    Form {
+        pattern: "suspend this vCPU",
+        write: |action, _| (*action == Action::Suspend).then(Vec::new),
+        read: |_, _| Ok(Action::Suspend),
+    },
+    Form {
         pattern: "in another VM: KVM_ARM_VCPU_INIT with the PMU, KVM_RUN, KVM_ARM_VCPU_INIT without, KVM_RUN",
         write: |action, _| (*action == Action::ForbiddenInitSequence).then(Vec::new),
         read: |_, _| Ok(Action::ForbiddenInitSequence),

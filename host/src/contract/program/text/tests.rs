@@ -65,7 +65,7 @@ fn action() -> impl Strategy<Value = Action> {
         Just(TimerRegister::Cntpct),
     ];
     let number = value().prop_filter("not of the host's", |value| !matches!(value, Value::Register(..)));
-    (0..22u8, 0..2_000_000_000u64, 0..2usize, line, any::<bool>(), register, number).prop_map(
+    (0..26u8, 0..2_000_000_000u64, 0..2usize, line, any::<bool>(), register, number).prop_map(
         |(kind, ticks, vcpu, line, level, register, value)| match kind {
             0 => Action::Line { vcpu, line, level },
             1 => Action::LineAfter { ticks, vcpu, line, level },
@@ -88,6 +88,10 @@ fn action() -> impl Strategy<Value = Action> {
             18 => Action::CounterOffset(ticks),
             19 => Action::ForbiddenInitSequence,
             20 => Action::ImmediateExit { after: 0 },
+            21 => Action::HasTimerInterrupt { attribute: ticks },
+            22 => Action::GetTimerInterrupt { attribute: ticks },
+            23 => Action::SetTimerInterrupt { attribute: ticks, intid: ticks as u32 },
+            24 => Action::Suspend,
             _ => Action::Stay { ticks: 0 },
         },
     )
