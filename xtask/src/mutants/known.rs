@@ -80,6 +80,16 @@ mod tests {
     }
 
     #[test]
+    fn the_list_of_this_project_can_be_read_and_names_each_mutant_once() {
+        let list = read(&crate::artifacts::workspace().join("tests/kernel/survivors.txt")).unwrap();
+        assert!(!list.is_empty());
+        for (index, known) in list.iter().enumerate() {
+            let same = |other: &&Known| (&other.name, &other.fingerprint) == (&known.name, &known.fingerprint);
+            assert!(!list[..index].iter().any(|other| same(&other)), "{} is there twice", known.name);
+        }
+    }
+
+    #[test]
     fn a_line_that_is_none_is_named() {
         let error = format!("{:#}", parse("f+0x8:bit 0badcafe maybe so\n").unwrap_err());
         assert!(error.contains("line 1") && error.contains("maybe is neither"), "{error}");

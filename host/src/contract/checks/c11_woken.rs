@@ -1,7 +1,7 @@
 //! C11: vCPUs that wait otherwise than in a long WFI: short sleeps, for which KVM polls first, vCPUs that are off, and
 //! vCPUs that userspace has suspended.
 
-use super::common::{VTIMER, levels_at, sleep};
+use super::common::{PTIMER, VTIMER, asleep_before, levels_at, sleep};
 use crate::contract::{Action, Check, Clause, FailsOn, Fault, Judge, Program, judge, violated};
 use crate::exit::Exit;
 use crate::lines::{Levels, Line, Routing};
@@ -15,6 +15,18 @@ pub(super) const CHECKS: &[Check] = &[
         catches: "Halt polling that looks for all but the level of a timer, and gives the wrong time to sleep after it.",
         fails_on: FailsOn::Faults(&[Fault::LevelNeverSet, Fault::NoReturnOnRise, Fault::WfiNeverWakes]),
         program: short_sleeps,
+    },
+    Check {
+        name: "sleeping-vcpu-leaves-its-host-cpu",
+        clause: Clause::C11,
+        claim: "While a vCPU is asleep in WFI with one timer armed and the other off, its thread has the host CPU for less \
+                than a quarter of the time.",
+        catches: "A sleep that is a loop: a background timer started for a timer that is off, or a thread that never \
+                  leaves the CPU.",
+        fails_on: FailsOn::KernelsAlone(
+            "The time is the host kernel's own account of the threads, which vtick is among.",
+        ),
+        program: leaves_its_host_cpu,
     },
     Check {
         name: "signal-ends-kvm-run-of-a-vcpu-that-is-off",
@@ -70,6 +82,32 @@ fn short_sleeps(p: &mut Program) -> Judge {
             }
         }
         Ok("woke twelve times".to_owned())
+    })
+}
+
+fn leaves_its_host_cpu(p: &mut Program) -> Judge {
+    p.route(Routing::Wire);
+    let sleeps = [VTIMER, PTIMER].map(|timer| {
+        let armed = timer.arm(p, p.us(20_000));
+        let (_, before) = p.ask(Action::CpuTime);
+        let woke = p.wfi();
+        let (_, after) = p.ask(Action::CpuTime);
+        timer.off(p);
+        // The exit by which the line falls.
+        p.mmio_read();
+        (timer, armed, before, woke, after)
+    });
+    judge(move |t| {
+        let mut shares = Vec::new();
+        for (timer, armed, before, woke, after) in sleeps {
+            let slept = asleep_before(t, woke, timer.deadline(t, armed)?)?;
+            let (slept, ran) = (slept.after - slept.before, t.result(after)? - t.result(before)?);
+            if ran as u64 > slept / 4 {
+                return violated(format!("asleep for {slept} ticks, of which the host CPU was busy with it for {ran}"));
+            }
+            shares.push(format!("{ran} of {slept} ticks"));
+        }
+        Ok(format!("the host CPU was busy for {}", shares.join(" and ")))
     })
 }
 

@@ -202,6 +202,11 @@ pub(super) const ACTIONS: &[Form<Action>] = &[
         read: |_, _| Ok(Action::Suspend),
     },
     Form {
+        pattern: "look at the CPU time",
+        write: |action, _| (*action == Action::CpuTime).then(Vec::new),
+        read: |_, _| Ok(Action::CpuTime),
+    },
+    Form {
         pattern: "in another VM: KVM_ARM_VCPU_INIT with the PMU, KVM_RUN, KVM_ARM_VCPU_INIT without, KVM_RUN",
         write: |action, _| (*action == Action::ForbiddenInitSequence).then(Vec::new),
         read: |_, _| Ok(Action::ForbiddenInitSequence),

@@ -65,7 +65,7 @@ fn action() -> impl Strategy<Value = Action> {
         Just(TimerRegister::Cntpct),
     ];
     let number = value().prop_filter("not of the host's", |value| !matches!(value, Value::Register(..)));
-    (0..26u8, 0..2_000_000_000u64, 0..2usize, line, any::<bool>(), register, number).prop_map(
+    (0..27u8, 0..2_000_000_000u64, 0..2usize, line, any::<bool>(), register, number).prop_map(
         |(kind, ticks, vcpu, line, level, register, value)| match kind {
             0 => Action::Line { vcpu, line, level },
             1 => Action::LineAfter { ticks, vcpu, line, level },
@@ -92,6 +92,7 @@ fn action() -> impl Strategy<Value = Action> {
             22 => Action::GetTimerInterrupt { attribute: ticks },
             23 => Action::SetTimerInterrupt { attribute: ticks, intid: ticks as u32 },
             24 => Action::Suspend,
+            25 => Action::CpuTime,
             _ => Action::Stay { ticks: 0 },
         },
     )
