@@ -54,7 +54,8 @@ pub fn xtask_at_terminal(arguments: &[&str]) -> Terminal {
     Terminal::start(command(arguments))
 }
 
-fn command(arguments: &[&str]) -> Command {
+/// `cargo xtask ARGUMENTS`, to be started.
+pub fn command(arguments: &[&str]) -> Command {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let workspace = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
     let mut command = Command::new(cargo);
