@@ -1,6 +1,7 @@
 //! A check: a claim with the program that puts it to the test, and how that is run and judged.
 
 use super::case::Case;
+use super::expect::Expected;
 use super::model::{self, Objection, Tolerance};
 use super::verdict::{Judged, Judgement, Unheld, Verdict, not_exercised, violated};
 use super::{Clause, Fault, Program, Transcript};
@@ -50,8 +51,17 @@ impl Check {
     /// The same with all spans `scale` times as long.
     pub fn build_paced(&self, cntfrq: u64, scale: u64) -> (Program, Judge) {
         let mut program = Program::paced(cntfrq, scale);
-        let judge = (self.program)(&mut program);
-        (program, judge)
+        let judge_of = (self.program)(&mut program);
+        if program.expectations().is_empty() {
+            return (program, judge_of);
+        }
+        // Those who run the program elsewhere have the expectations only: they may say no less than the check, and no more.
+        let expected = Expected::of(&program);
+        let both = judge(move |transcript| {
+            let reason = judge_of(transcript)?;
+            expected.judge(transcript, "as expected").map(|_| reason)
+        });
+        (program, both)
     }
 
     /// Whether it must turn violated where this fault is injected.

@@ -2,7 +2,7 @@
 
 use vtick_abi::litmus::kind;
 
-use super::program::{Deadline, Expectation, Point, Program, Span};
+use super::program::{Deadline, Expectation, Point, Program, Span, Step};
 use super::transcript::{GuestRecord, Return, Transcript};
 use super::verdict::{Judged, Unheld, disturbed, not_exercised, violated};
 
@@ -103,6 +103,27 @@ impl Expected {
                 }
                 Ok(None)
             }
+            Expectation::LastReturn(due) => match t.returns().rfind(|r| r.vcpu == 0) {
+                Some(r) if r.levels == due => Ok(None),
+                Some(r) => violated(format!("the last return was {}, levels {}; due were {due}", r.exit, r.levels)),
+                None => violated(format!("KVM_RUN never returned; due was a return with levels {due}")),
+            },
+            Expectation::GivesAtLeast(step, due) => {
+                t.at(step)?;
+                match t.all(step).find(|record| record.value < due) {
+                    None => Ok(None),
+                    Some(r) => violated(format!("operation {} gave {:#x}, due was {due:#x} at least", r.op, r.value)),
+                }
+            }
+            Expectation::GivesBetween { step, least, most } => {
+                let bound = |(step, more): (Step, u64)| Ok::<_, Unheld>(t.at(step)?.value.wrapping_add(more));
+                let (record, least, most) = (t.at(step)?, bound(least)?, bound(most)?);
+                let (op, value) = (record.op, record.value);
+                if !(least..=most).contains(&value) {
+                    return violated(format!("operation {op} gave {value:#x}, due was {least:#x} to {most:#x}"));
+                }
+                Ok(None)
+            }
             Expectation::Undefined(step) => match t.at(step)? {
                 record if record.kind == kind::FAULT => Ok(None),
                 record => {
@@ -114,6 +135,19 @@ impl Expected {
                 result if result == due => Ok(None),
                 result => {
                     violated(format!("{} returned {}, expected {}", self.actions[action.0], named(result), named(due)))
+                }
+            },
+            Expectation::ResultAtLeast(action, due) => match t.result(action)? {
+                result if result >= due => Ok(None),
+                result => {
+                    let action = &self.actions[action.0];
+                    violated(format!("{action} returned {}, due was {due} at least", named(result)))
+                }
+            },
+            Expectation::ResultIsOf(action, step) => match (t.result(action)?, t.at(step)?.value) {
+                (result, due) if result as u64 == due => Ok(None),
+                (result, due) => {
+                    violated(format!("{} returned {}, due was {due}", self.actions[action.0], named(result)))
                 }
             },
             Expectation::EndsAt(step, deadline) => {
@@ -284,6 +318,11 @@ mod tests {
             ),
             ("expect early gives 7", "expect early gives 5"),
             ("expect early gives 0x3 in bits 0xb", "expect early gives 0x1 in bits 0xb"),
+            ("expect the last return with levels vtimer", "expect the last return with levels none"),
+            ("expect early gives at least 7", "expect early gives at least 8"),
+            ("expect armed gives early + 143 to early + 143", "expect armed gives early + 144 to early + 150"),
+            ("expect armed gives early + 100 to early + 200", "expect armed gives early + 100 to early + 142"),
+            ("expect the result of asked to be at least 1", "expect the result of asked to be at least 2"),
             ("expect undefined is UNDEFINED", "expect early is UNDEFINED"),
             ("expect the result of asked to be 1", "expect the result of asked to be -ENOENT"),
             ("expect slept to end at the deadline of armed", "expect early to end at the deadline of armed"),

@@ -16,6 +16,7 @@ pub mod fault;
 pub mod model;
 mod pace;
 mod program;
+pub mod reproducer;
 mod transcript;
 mod verdict;
 

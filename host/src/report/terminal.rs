@@ -6,7 +6,7 @@ use super::meaning::Tally;
 use super::record::{CheckRecord, Host, Unit};
 use crate::contract::fault::Described;
 use crate::contract::model::Objection;
-use crate::contract::{Costs, Judgement, Verdict, shorten};
+use crate::contract::{Costs, Judgement, Verdict, reproducer, shorten};
 use crate::say::{print, println};
 
 /// Two lines: what machine this is, and what a figure means here.
@@ -114,6 +114,9 @@ pub fn check(check: &CheckRecord, timelines: Timelines) {
         for line in shorten(&check.timeline, most) {
             println!("                   | {line}");
         }
+    }
+    if violated && let Some(command) = reproducer::offer(&check.name) {
+        println!("                   reproduce with: {command}");
     }
 }
 

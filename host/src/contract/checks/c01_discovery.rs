@@ -1,7 +1,7 @@
 //! C1: the capability and its version.
 
 use super::common::{PTIMER, VTIMER};
-use crate::contract::{Action, Check, Clause, FailsOn, Fault, Judge, Program, judge, violated};
+use crate::contract::{Action, Check, Clause, Expectation, FailsOn, Fault, Judge, Program, judge, violated};
 
 /// KVM_CAP_ARM_USER_IRQ (include/uapi/linux/kvm.h).
 const KVM_CAP_ARM_USER_IRQ: u32 = 144;
@@ -37,6 +37,7 @@ fn capability(p: &mut Program, action: Action) -> Judge {
     let asked = p.before(action);
     // Where the answer is no, there may be no guest.
     p.needs_no_guest();
+    p.expect(Expectation::ResultAtLeast(asked, 1));
     judge(move |t| match t.result(asked)? {
         version if version >= 1 => Ok(format!("version {version}: vtimer, ptimer and PMU levels")),
         other => violated(format!("KVM_CHECK_EXTENSION({KVM_CAP_ARM_USER_IRQ}) = {other}, but the mode is in use")),

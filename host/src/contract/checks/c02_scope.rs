@@ -2,8 +2,10 @@
 
 use vtick_abi::litmus::{kind, sysreg};
 
-use super::common::{VTIMER, value_at};
-use crate::contract::{Action, Check, Clause, FailsOn, Fault, Irqchip, Judge, Program, Step, judge, violated};
+use super::common::{VTIMER, expect_value, value_at};
+use crate::contract::{
+    Action, Check, Clause, Expectation, FailsOn, Fault, Irqchip, Judge, Program, Step, judge, violated,
+};
 use crate::lines::Levels;
 
 pub(super) const CHECKS: &[Check] = &[
@@ -73,6 +75,8 @@ fn vgic_vm_shows_no_level(p: &mut Program, irqchip: Irqchip) -> Judge {
     let ctl = p.read(sysreg::CNTV_CTL);
     p.mmio_write();
     VTIMER.off(p);
+    expect_value(p, ctl, 5);
+    p.expect(Expectation::EveryReturn(Levels::NONE, None));
     judge(move |t| {
         value_at(t, ctl, 5, "CNTV_CTL after the deadline")?;
         match t.returns().find(|r| r.levels != Levels::NONE) {
@@ -85,6 +89,7 @@ fn vgic_vm_shows_no_level(p: &mut Program, irqchip: Irqchip) -> Judge {
 fn cpu_line_is_refused(p: &mut Program, irqchip: Irqchip) -> Judge {
     p.in_kernel(irqchip);
     let asked = p.before(Action::RawLine { irq: 0, level: true });
+    p.expect(Expectation::Result(asked, -i64::from(libc::ENXIO)));
     judge(move |t| match t.result(asked)? {
         error if error == -i64::from(libc::ENXIO) => Ok("ENXIO".to_owned()),
         other => violated(format!("KVM_IRQ_LINE of type CPU returned {other}, expected -ENXIO")),
@@ -93,6 +98,7 @@ fn cpu_line_is_refused(p: &mut Program, irqchip: Irqchip) -> Judge {
 
 fn undefined(p: &mut Program, accesses: fn(&mut Program) -> Vec<Step>) -> Judge {
     let accesses = accesses(p);
+    accesses.iter().for_each(|&step| p.expect(Expectation::Undefined(step)));
     judge(move |t| {
         for &step in &accesses {
             let record = t.at(step)?;

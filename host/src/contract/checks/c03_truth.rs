@@ -2,9 +2,11 @@
 
 use vtick_abi::litmus::sysreg;
 
-use super::common::{BOTH, PTIMER, VTIMER, levels_at, low_before, short};
+use super::common::{
+    BOTH, PTIMER, VTIMER, expect_levels, expect_low_before, expect_return, levels_at, low_before, short,
+};
 use crate::contract::{
-    Action, Check, Clause, FailsOn, Fault, Judge, Judged, Program, Step, Value, disturbed, judge, violated,
+    Action, Check, Clause, Expectation, FailsOn, Fault, Judge, Judged, Program, Step, Value, disturbed, judge, violated,
 };
 use crate::exit::Exit;
 use crate::lines::Levels;
@@ -122,6 +124,8 @@ fn mmio_exit_carries_the_level(p: &mut Program, exit: fn(&mut Program) -> Step) 
     let before = exit(p);
     VTIMER.spin_past(p, 2 * delay);
     let after = exit(p);
+    expect_low_before(p, armed, before);
+    expect_levels(p, after, Levels::VTIMER);
     judge(move |t| {
         low_before(t, VTIMER, armed, before)?;
         levels_at(t, after, Levels::VTIMER, "after the deadline")?;
@@ -135,6 +139,8 @@ fn signal_exit_carries_the_level(p: &mut Program) -> Judge {
     VTIMER.spin_past(p, 2 * delay);
     let (asked, sent) = p.ask(Action::SignalAfter { ticks: delay, vcpu: 0 });
     let waited = p.spin_until(Value::Now(later));
+    p.expect(Expectation::DoneAfter(sent, asked));
+    p.expect(Expectation::FirstReturn(Levels::VTIMER, asked.end().to(waited.end())));
     judge(move |t| -> Judged {
         let (asked, waited) = (t.at(asked)?, t.at(waited)?);
         if t.time_of(sent)? < asked.after {
@@ -154,6 +160,7 @@ fn ptimer_level_says_nothing_of_the_vtimer(p: &mut Program) -> Judge {
     p.arm_vtimer(p.us(1_000_000));
     let after = PTIMER.expire(p);
     VTIMER.off(p);
+    expect_levels(p, after, Levels::PTIMER);
     judge(move |t| {
         levels_at(t, after, Levels::PTIMER, "with only the ptimer expired")?;
         Ok("only the ptimer's bit is set".to_owned())
@@ -164,6 +171,8 @@ fn both_timers_show_at_once(p: &mut Program) -> Judge {
     VTIMER.expire(p);
     let read = PTIMER.expire(p);
     let write = p.mmio_write();
+    expect_levels(p, read, BOTH);
+    expect_levels(p, write, BOTH);
     judge(move |t| {
         levels_at(t, read, BOTH, "with both timers expired")?;
         levels_at(t, write, BOTH, "with both timers expired")?;
@@ -173,6 +182,7 @@ fn both_timers_show_at_once(p: &mut Program) -> Judge {
 
 fn first_return_shows_no_level(p: &mut Program) -> Judge {
     p.mmio_read();
+    p.expect(Expectation::EveryReturn(Levels::NONE, None));
     judge(move |t| match t.returns().find(|r| r.levels != Levels::NONE) {
         None => Ok(format!("none of {} returns showed a level", t.returns().count())),
         Some(r) => violated(format!("a return with {} showed levels {}, no timer was armed", r.exit, r.levels)),
@@ -190,6 +200,8 @@ fn level_shows_on_every_exit(p: &mut Program) -> Judge {
     p.into_register(count, 0);
     let low = p.mmio_read();
     p.loop_to(0, low);
+    expect_levels(p, high, Levels::VTIMER);
+    expect_levels(p, low, Levels::NONE);
     judge(move |t| {
         for (step, due) in [(high, Levels::VTIMER), (low, Levels::NONE)] {
             let (from, to) = (t.at(step)?.before, t.all(step).last().map_or(0, |last| last.after));
@@ -207,6 +219,8 @@ fn system_event_carries_the_level(p: &mut Program, function: u64) -> Judge {
     p.powers_off();
     let high = VTIMER.expire(p);
     p.hvc(function, 0);
+    expect_levels(p, high, Levels::VTIMER);
+    p.expect(Expectation::LastReturn(Levels::VTIMER));
     judge(move |t| {
         levels_at(t, high, Levels::VTIMER, "before the guest turned itself off")?;
         match t.returns().find(|r| matches!(r.exit, Exit::SystemEvent { .. })) {
@@ -219,6 +233,8 @@ fn system_event_carries_the_level(p: &mut Program, function: u64) -> Judge {
 
 fn immediate_exit_runs_no_guest_code(p: &mut Program) -> Judge {
     let (asked, set) = p.ask(Action::ImmediateExit { after: 0 });
+    p.expect(Expectation::Returns(2, asked.whole()));
+    p.expect(Expectation::EveryReturn(Levels::NONE, None));
     judge(move |t| {
         let (set, ran_on) = (t.time_of(set)?, t.at(asked)?.after);
         match t.returns_between(0, set, ran_on).next() {
@@ -235,6 +251,10 @@ fn immediate_exit_carries_the_level(p: &mut Program) -> Judge {
     let delay = short(p);
     let armed = p.arm_vtimer(delay);
     let (asked, set) = p.ask(Action::ImmediateExit { after: 3 * delay });
+    expect_low_before(p, armed, asked);
+    // The exit that asked, and the one that is forced.
+    p.expect(Expectation::Returns(2, asked.whole()));
+    expect_return(p, Levels::VTIMER, asked, asked);
     judge(move |t| {
         low_before(t, VTIMER, armed, asked)?;
         let (set, ran_on) = (t.time_of(set)?, t.at(asked)?.after);
@@ -262,6 +282,9 @@ fn level_of_one_vcpu(p: &mut Program) -> Judge {
         p.ask(Action::Meet);
         other
     });
+    for (step, due) in [(high, Levels::VTIMER), (other, Levels::NONE), (still, Levels::VTIMER)] {
+        expect_levels(p, step, due);
+    }
     judge(move |t| {
         levels_at(t, high, Levels::VTIMER, "on the vCPU whose vtimer is asserted,")?;
         levels_at(t, other, Levels::NONE, "on the other vCPU")?;
@@ -280,6 +303,7 @@ fn vtimer_level_says_nothing_of_the_ptimer(p: &mut Program) -> Judge {
     VTIMER.spin_past(p, 2 * delay);
     let after = p.mmio_read();
     p.write(sysreg::CNTP_CTL, 0);
+    expect_levels(p, after, Levels::VTIMER);
     judge(move |t| {
         levels_at(t, after, Levels::VTIMER, "with only the vtimer expired")?;
         Ok("only the vtimer's bit is set".to_owned())

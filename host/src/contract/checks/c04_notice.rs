@@ -1,7 +1,9 @@
 //! C4: a level change makes KVM_RUN return before guest code runs on.
 
-use super::common::{BOTH, PTIMER, Timer, VTIMER, levels_at, low_before, short};
-use crate::contract::{Action, Check, Clause, FailsOn, Fault, Judge, Program, judge, violated};
+use super::common::{
+    BOTH, PTIMER, Timer, VTIMER, expect_levels, expect_low_before, expect_return, levels_at, low_before, short,
+};
+use crate::contract::{Action, Check, Clause, Expectation, FailsOn, Fault, Judge, Program, judge, violated};
 use crate::lines::Levels;
 
 pub(super) const CHECKS: &[Check] = &[
@@ -88,6 +90,7 @@ fn rising_level_ends_kvm_run(p: &mut Program) -> Judge {
     let delay = p.us(300);
     let armed = p.arm_vtimer(delay);
     let spun = VTIMER.spin_past(p, 3 * delay);
+    expect_return(p, Levels::VTIMER, armed, spun);
     judge(move |t| {
         let (armed, spun) = (t.at(armed)?, t.at(spun)?);
         match t.returns_between(0, armed.after, spun.after).find(|r| r.levels.contains(Levels::VTIMER)) {
@@ -121,6 +124,8 @@ fn falling_level_is_noticed(p: &mut Program, timer: Timer) -> Judge {
     let off = timer.off(p);
     let call = p.hvc_psci_version();
     let ran_on = p.note(0);
+    expect_levels(p, high, timer.level);
+    p.expect(Expectation::FirstReturn(Levels::NONE, off.start().to(ran_on.start())));
     judge(move |t| {
         levels_at(t, high, timer.level, "before it fell")?;
         let (off, call, ran_on) = (t.at(off)?, t.at(call)?, t.at(ran_on)?);
@@ -140,6 +145,7 @@ fn ptimer_rising_level_ends_kvm_run(p: &mut Program) -> Judge {
     let delay = p.us(300);
     let armed = p.arm_ptimer(delay);
     let spun = PTIMER.spin_past(p, 3 * delay);
+    expect_return(p, Levels::PTIMER, armed, spun);
     judge(move |t| {
         let (armed, spun) = (t.at(armed)?, t.at(spun)?);
         match t.returns_between(0, armed.after, spun.after).find(|r| r.levels.contains(Levels::PTIMER)) {
@@ -155,6 +161,8 @@ fn rises_in_userspace(p: &mut Program) -> Judge {
     p.notes_pc();
     let armed = p.arm_vtimer(delay);
     let (asked, stayed) = p.ask(Action::Stay { ticks: 3 * delay });
+    expect_low_before(p, armed, asked);
+    expect_return(p, Levels::VTIMER, asked, asked);
     judge(move |t| {
         low_before(t, VTIMER, armed, asked)?;
         // The operation that asked ends when the guest runs on. KVM_RUN first finishes the MMIO write that asked.
@@ -175,6 +183,8 @@ fn fall_of_one(p: &mut Program) -> Judge {
     p.hvc_psci_version();
     let ran_on = p.note(0);
     PTIMER.off(p);
+    expect_levels(p, high, BOTH);
+    p.expect(Expectation::FirstReturn(Levels::PTIMER, off.start().to(ran_on.start())));
     judge(move |t| {
         levels_at(t, high, BOTH, "with both timers expired")?;
         match t.returns_between(0, t.at(off)?.before, t.at(ran_on)?.before).next() {
@@ -190,6 +200,7 @@ fn rise_of_a_second(p: &mut Program) -> Judge {
     VTIMER.expire(p);
     let armed = PTIMER.arm(p, delay);
     let spun = PTIMER.spin_past(p, 2 * delay);
+    expect_return(p, BOTH, armed, spun);
     judge(move |t| match t.returns_between(0, t.at(armed)?.before, t.at(spun)?.after).find(|r| r.levels == BOTH) {
         Some(r) => Ok(format!("returned with {}, levels {}", r.exit, r.levels)),
         None => violated("the guest spun past the ptimer's deadline, and no return showed both levels"),
@@ -206,6 +217,10 @@ fn each_deadline_is_noticed(p: &mut Program) -> Judge {
             (armed, spun, p.mmio_read())
         })
         .collect();
+    for &(armed, spun, low) in &rounds {
+        expect_return(p, Levels::VTIMER, armed, spun);
+        expect_levels(p, low, Levels::NONE);
+    }
     judge(move |t| {
         for (round, &(armed, spun, low)) in rounds.iter().enumerate() {
             let (armed, spun) = (t.at(armed)?, t.at(spun)?);

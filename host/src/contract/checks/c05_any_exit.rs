@@ -2,8 +2,8 @@
 
 use vtick_abi::mailbox::SCRATCH_VALUE;
 
-use super::common::{PTIMER, Timer, VTIMER, levels_at, short};
-use crate::contract::{Check, Clause, FailsOn, Fault, Judge, Program, Step, judge, violated};
+use super::common::{PTIMER, Timer, VTIMER, expect_levels, levels_at, short};
+use crate::contract::{Check, Clause, Expectation, FailsOn, Fault, Judge, Program, Step, judge, violated};
 use crate::exit::Exit;
 use crate::lines::Levels;
 
@@ -52,6 +52,9 @@ fn falling_level_rides(p: &mut Program, timer: Timer, exit: fn(&mut Program) -> 
     let low = exit(p);
     let ran_on = p.note(0);
     timer.off(p);
+    expect_levels(p, high, timer.level);
+    expect_levels(p, low, Levels::NONE);
+    p.expect(Expectation::Returns(1, rearmed.start().to(ran_on.end())));
     judge(move |t| {
         levels_at(t, high, timer.level, "before rearming")?;
         levels_at(t, low, Levels::NONE, "after rearming")?;
@@ -72,6 +75,9 @@ fn ptimer_falls(p: &mut Program) -> Judge {
     let low = p.mmio_read();
     let still = p.mmio_write();
     PTIMER.off(p);
+    expect_levels(p, high, Levels::PTIMER);
+    expect_levels(p, low, Levels::NONE);
+    p.expect(Expectation::EveryReturn(Levels::NONE, Some(rearmed.end().to(still.end()))));
     judge(move |t| {
         levels_at(t, high, Levels::PTIMER, "before rearming")?;
         levels_at(t, low, Levels::NONE, "after rearming")?;

@@ -2,8 +2,10 @@
 
 use vtick_abi::litmus::sysreg;
 
-use super::common::{PTIMER, Timer, VTIMER, levels_at, quiet_between, short};
-use crate::contract::{Action, Check, Clause, FailsOn, Fault, Judge, Program, Value, judge, violated};
+use super::common::{
+    PTIMER, Timer, VTIMER, expect_levels, expect_quiet, expect_value, levels_at, quiet_between, short,
+};
+use crate::contract::{Action, Check, Clause, Expectation, FailsOn, Fault, Judge, Program, Value, judge, violated};
 use crate::lines::{Levels, Line};
 
 pub(super) const CHECKS: &[Check] = &[
@@ -76,6 +78,7 @@ fn ignored_level_makes_no_stream_of_exits(p: &mut Program, timer: Timer) -> Judg
     let delay = short(p);
     let armed = timer.arm(p, delay);
     let spun = timer.spin_past(p, 10 * delay);
+    p.expect(Expectation::Returns(1, armed.start().to(spun.end())));
     judge(move |t| {
         let (armed, spun) = (t.at(armed)?, t.at(spun)?);
         match t.returns_between(0, armed.before, spun.after).count() {
@@ -92,6 +95,8 @@ fn masked_timer_makes_no_exit(p: &mut Program) -> Judge {
     let armed = p.write(sysreg::CNTV_CTL, 3);
     let spun = p.spin(20 * delay);
     let status = p.read(sysreg::CNTV_CTL);
+    expect_value(p, status, 7);
+    expect_quiet(p, armed, spun);
     judge(move |t| {
         let (armed, spun) = (t.at(armed)?, t.at(spun)?);
         let ctl = t.at(status)?.value;
@@ -110,6 +115,8 @@ fn disabled_timer_makes_no_exit(p: &mut Program) -> Judge {
     let armed = p.write(sysreg::CNTV_CVAL, Value::Now(delay));
     let spun = p.spin(3 * delay);
     let low = p.mmio_read();
+    expect_quiet(p, armed, spun);
+    expect_levels(p, low, Levels::NONE);
     judge(move |t| {
         quiet_between(t, armed, spun)?;
         levels_at(t, low, Levels::NONE, "after the deadline of a disabled timer")?;
@@ -121,6 +128,7 @@ fn guest_without_timers(p: &mut Program) -> Judge {
     let from = p.note(0);
     // Longer than a tick of a host with HZ=250.
     let spun = p.spin(p.us(10_000));
+    expect_quiet(p, from, spun);
     judge(move |t| {
         quiet_between(t, from, spun)?;
         Ok("no return in 10 ms".to_owned())
@@ -131,6 +139,7 @@ fn raised_line_makes_no_exit(p: &mut Program) -> Judge {
     let (_, raised) = p.ask(Action::Line { vcpu: 0, line: Line::Irq, level: true });
     let spun = p.spin(p.us(2000));
     p.ask(Action::Line { vcpu: 0, line: Line::Irq, level: false });
+    p.expect(Expectation::Returns(0, spun.whole()));
     judge(move |t| match t.returns_between(0, t.time_of(raised)?, t.at(spun)?.after).next() {
         None => Ok("no return in 2 ms".to_owned()),
         Some(r) => violated(format!("KVM_RUN returned with {}, levels {}; expected no return", r.exit, r.levels)),
@@ -143,6 +152,9 @@ fn one_exit_per_access(p: &mut Program) -> Judge {
     p.into_register(count, 0);
     let read = p.mmio_read();
     p.loop_to(0, read);
+    let after = p.note(0);
+    expect_levels(p, high, VTIMER.level);
+    p.expect(Expectation::Returns(50, count.end().to(after.start())));
     judge(move |t| {
         levels_at(t, high, VTIMER.level, "before the accesses")?;
         let to = t.all(read).last().map_or(0, |last| last.after);

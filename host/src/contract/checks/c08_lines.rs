@@ -2,9 +2,10 @@
 
 use vtick_abi::litmus::{kind, sysreg};
 
-use super::common::quiet_between;
+use super::common::{expect_bits, expect_quiet, expect_value, quiet_between};
 use crate::contract::{
-    Action, Check, Clause, FailsOn, Fault, Judge, Program, Step, Transcript, Unheld, Value, disturbed, judge, violated,
+    Action, Check, Clause, Expectation, FailsOn, Fault, Judge, Program, Step, Transcript, Unheld, Value, disturbed,
+    judge, violated,
 };
 use crate::lines::Line;
 
@@ -149,6 +150,9 @@ fn line_follows_raise_and_lower(p: &mut Program, line: Line, pending: u64) -> Ju
     let still = p.read(sysreg::ISR);
     p.ask(Action::Line { vcpu: 0, line, level: false });
     let lowered = p.read(sysreg::ISR);
+    for (step, due) in [(before, 0), (raised, pending), (still, pending), (lowered, 0)] {
+        expect_bits(p, step, due, ISR_IRQ | ISR_FIQ);
+    }
     judge(move |t| {
         for (step, due, when) in [
             (before, 0, "before anything was raised"),
@@ -171,6 +175,7 @@ fn raised_line_is_taken(p: &mut Program, line: Line) -> Judge {
     let (asked, _) = p.ask(Action::Line { vcpu: 0, line, level: true });
     let unmasked = p.unmask();
     let waited = p.take(2, Value::Now(p.us(300)));
+    expect_value(p, waited, 1);
     judge(move |t| {
         let (asked, unmasked, waited) = (t.at(asked)?, t.at(unmasked)?, t.at(waited)?);
         let taken: Vec<_> = t.interrupts(0).collect();
@@ -194,6 +199,7 @@ fn line_raised_by_another_thread_kicks(p: &mut Program) -> Judge {
     let delay = p.us(1000);
     let (_, raised) = p.ask(Action::LineAfter { ticks: delay, vcpu: 0, line: Line::Irq, level: true });
     let waited = p.take(1, Value::Now(p.us(20_000)));
+    expect_value(p, waited, 1);
     judge(move |t| {
         t.result(raised)?;
         match t.at(waited)?.value {
@@ -205,6 +211,7 @@ fn line_raised_by_another_thread_kicks(p: &mut Program) -> Judge {
 
 fn refused(p: &mut Program, irq: u32, errno: i32, what: &'static str) -> Judge {
     let asked = p.before(Action::RawLine { irq, level: true });
+    p.expect(Expectation::Result(asked, -i64::from(errno)));
     judge(move |t| match t.result(asked)? {
         error if error == -i64::from(errno) => Ok(std::io::Error::from_raw_os_error(errno).to_string()),
         other => violated(format!("KVM_IRQ_LINE for {what} returned {other}, expected {}", -errno)),
@@ -229,6 +236,9 @@ fn lowering_one_leaves_the_other(p: &mut Program) -> Judge {
     let fiq = drive(p, Line::Irq, false);
     let again = drive(p, Line::Irq, true);
     let irq = drive(p, Line::Fiq, false);
+    for (step, due) in [(both, ISR_IRQ | ISR_FIQ), (fiq, ISR_FIQ), (again, ISR_IRQ | ISR_FIQ), (irq, ISR_IRQ)] {
+        expect_bits(p, step, due, ISR_IRQ | ISR_FIQ);
+    }
     judge(move |t| {
         pending_at(t, both, ISR_IRQ | ISR_FIQ, "with both lines up")?;
         pending_at(t, fiq, ISR_FIQ, "with IRQ lowered")?;
@@ -245,6 +255,7 @@ fn stays_up_over_exits(p: &mut Program) -> Judge {
     let read = p.mmio_read();
     p.loop_to(0, read);
     let up = p.read(sysreg::ISR);
+    expect_bits(p, up, ISR_IRQ, ISR_IRQ | ISR_FIQ);
     judge(move |t| {
         pending_at(t, up, ISR_IRQ, "after a hundred exits")?;
         Ok("still up".to_owned())
@@ -257,6 +268,9 @@ fn unchanged_level_is_a_no_op(p: &mut Program) -> Judge {
     let (from, again) = p.ask(Action::LineAfter { ticks: delay, vcpu: 0, line: Line::Irq, level: true });
     let spun = p.spin(4 * delay);
     let up = p.read(sysreg::ISR);
+    expect_bits(p, up, ISR_IRQ, ISR_IRQ | ISR_FIQ);
+    expect_quiet(p, from, spun);
+    p.expect(Expectation::Result(again, 0));
     judge(move |t| {
         pending_at(t, up, ISR_IRQ, "after the second call")?;
         quiet_between(t, from, spun)?;
@@ -274,6 +288,7 @@ fn stays_up_and_interrupts_again(p: &mut Program) -> Judge {
     let (_, lowered) = p.ask(Action::LineAfter { ticks: delay, vcpu: 0, line: Line::Irq, level: false });
     let unmasked = p.unmask();
     let waited = p.take(u64::MAX, Value::Now(3 * delay));
+    p.expect(Expectation::GivesAtLeast(waited, 3));
     judge(move |t| {
         // A host that gives the CPU to the other thread for all of that time leaves nothing to look at.
         let up = t.time_of(lowered)?.saturating_sub(t.at(unmasked)?.before);
@@ -300,6 +315,9 @@ fn lowered_by_another_thread(p: &mut Program) -> Judge {
     let up = p.read(sysreg::ISR);
     p.spin(20 * delay);
     let down = p.read(sysreg::ISR);
+    p.expect(Expectation::DoneAfter(lowered, up));
+    expect_bits(p, up, ISR_IRQ, ISR_IRQ | ISR_FIQ);
+    expect_bits(p, down, 0, ISR_IRQ | ISR_FIQ);
     judge(move |t| {
         if t.time_of(lowered)? < t.at(up)?.after {
             return disturbed("the other thread lowered the line before the guest looked");

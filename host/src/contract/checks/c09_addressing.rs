@@ -2,8 +2,9 @@
 
 use vtick_abi::litmus::sysreg;
 
-use crate::contract::{Action, Check, Clause, FailsOn, Fault, Judge, Program, judge, violated};
-use crate::lines::Line;
+use super::common::{expect_bits, expect_levels};
+use crate::contract::{Action, Check, Clause, Expectation, FailsOn, Fault, Judge, Program, judge, violated};
+use crate::lines::{Levels, Line};
 
 /// ISR_EL1.I (Arm ARM DDI 0487, D24: ISR_EL1).
 const ISR_IRQ: u64 = 1 << 7;
@@ -69,6 +70,9 @@ fn reaches_vcpu_1(p: &mut Program, irq: u32) -> Judge {
         p.ask(Action::Meet);
         theirs
     });
+    p.expect(Expectation::Result(raised, 0));
+    expect_bits(p, mine, 0, ISR_IRQ);
+    expect_bits(p, theirs, ISR_IRQ, ISR_IRQ);
     judge(move |t| {
         let result = t.result(raised)?;
         let (mine, theirs) = (t.at(mine)?.value & ISR_IRQ != 0, t.at(theirs)?.value & ISR_IRQ != 0);
@@ -95,6 +99,9 @@ fn wakes_no_other(p: &mut Program) -> Judge {
         p.ask(Action::Line { vcpu: 1, line: Line::Irq, level: false });
         (raised, p.mmio_read())
     });
+    p.expect(Expectation::NeverEnds(asleep));
+    p.expect(Expectation::Result(raised, 0));
+    expect_levels(p, ran_on, Levels::NONE);
     judge(move |t| {
         t.at(ran_on)?;
         match (t.result(raised)?, t.all(asleep).next()) {

@@ -3,9 +3,11 @@
 
 use vtick_abi::litmus::sysreg;
 
-use super::common::{PTIMER, VTIMER, levels_at, low_before, short, sleep, value_at};
+use super::common::{
+    PTIMER, VTIMER, expect_levels, expect_return, expect_value, levels_at, low_before, short, sleep, value_at,
+};
 use crate::contract::check::{Judge, judge};
-use crate::contract::{Action, ActionRef, Check, Clause, FailsOn, Fault, Program, violated};
+use crate::contract::{Action, ActionRef, Check, Clause, Expectation, FailsOn, Fault, Program, violated};
 use crate::lines::{Levels, Routing};
 
 pub(super) const CHECKS: &[Check] = &[
@@ -69,6 +71,10 @@ fn reads_as_written(p: &mut Program) -> Judge {
     p.write(sysreg::CNTP_CTL, 0);
     let off = p.read(sysreg::CNTP_CTL);
     let longest = p.us(1_000);
+    p.expect(Expectation::GivesBetween { step: count, least: (before, 0), most: (after, 0) });
+    expect_value(p, cval, far);
+    expect_value(p, ctl, 3);
+    expect_value(p, off, 0);
     judge(move |t| {
         let (before, count, after) = (t.at(before)?.value, t.at(count)?.value, t.at(after)?.value);
         if !(before..=after).contains(&count) {
@@ -95,6 +101,8 @@ fn follows_its_deadline(p: &mut Program) -> Judge {
     let late = p.mmio_read();
     PTIMER.off(p);
     let off = p.mmio_read();
+    expect_levels(p, late, Levels::PTIMER);
+    expect_levels(p, off, Levels::NONE);
     judge(move |t| {
         // With the same offset, a deadline on the guest's physical counter is the same one on its virtual counter.
         low_before(t, VTIMER, armed, early)?;
@@ -114,6 +122,7 @@ fn moved_to_a_later_deadline(p: &mut Program) -> Judge {
     let between = p.mmio_read();
     PTIMER.spin_past(p, 3 * delay);
     let late = p.mmio_read();
+    expect_levels(p, late, Levels::PTIMER);
     judge(move |t| {
         t.at(moved)?;
         low_before(t, VTIMER, armed, between)?;
@@ -129,6 +138,9 @@ fn wfi_wakes(p: &mut Program) -> Judge {
     let armed = p.read(sysreg::CNTP_CVAL);
     let woke = p.wfi();
     PTIMER.off(p);
+    let deadline = p.deadline_of(armed).expect("it reads a CVAL");
+    p.expect(Expectation::EndsAt(woke, deadline));
+    expect_return(p, Levels::PTIMER, armed, woke);
     judge(move |t| {
         let deadline = t.deadline(armed)?;
         let woke = t.at(woke)?;

@@ -2,8 +2,11 @@
 
 use vtick_abi::litmus::sysreg;
 
-use super::common::{PTIMER, Timer, VTIMER, levels_at, low_before, quiet_between, short, value_at};
-use crate::contract::{Action, Check, Clause, FailsOn, Fault, Judge, Program, Unheld, judge, violated};
+use super::common::{
+    PTIMER, Timer, VTIMER, expect_levels, expect_low_before, expect_return, expect_value, levels_at, low_before,
+    quiet_between, short, value_at,
+};
+use crate::contract::{Action, Check, Clause, Expectation, FailsOn, Fault, Judge, Program, Unheld, judge, violated};
 use crate::lines::Levels;
 
 pub(super) const CHECKS: &[Check] = &[
@@ -134,6 +137,8 @@ fn deadline_in_the_past(p: &mut Program, timer: Timer) -> Judge {
     p.write(timer.ctl, 1);
     let exit = p.mmio_read();
     let ctl = p.read(timer.ctl);
+    expect_value(p, ctl, 5);
+    expect_levels(p, exit, timer.level);
     judge(move |t| {
         value_at(t, ctl, 5, "CTL (expected ENABLE, ISTATUS)")?;
         levels_at(t, exit, timer.level, "with a deadline in the past")?;
@@ -147,6 +152,8 @@ fn deadline_far_away(p: &mut Program, timer: Timer, cval: u64) -> Judge {
     p.spin(p.us(1000));
     let exit = p.mmio_read();
     let ctl = p.read(timer.ctl);
+    expect_value(p, ctl, 1);
+    expect_levels(p, exit, Levels::NONE);
     judge(move |t| {
         value_at(t, ctl, 1, "CTL (expected ENABLE, no ISTATUS)")?;
         levels_at(t, exit, Levels::NONE, "with the deadline far away")?;
@@ -169,6 +176,9 @@ fn clearing_imask(p: &mut Program, timer: Timer) -> Judge {
         p.write(timer.ctl, ctl);
         (p.mmio_read(), due, when)
     });
+    for (exit, due, _) in exits {
+        expect_levels(p, exit, due);
+    }
     judge(move |t| {
         exits.iter().try_for_each(|&(exit, due, when)| levels_at(t, exit, due, when))?;
         Ok("the output follows IMASK".to_owned())
@@ -185,6 +195,9 @@ fn tval_from_now(p: &mut Program, timer: Timer) -> Judge {
     let early = p.mmio_read();
     timer.spin_past(p, 2 * delay);
     let late = p.mmio_read();
+    p.expect(Expectation::GivesBetween { step: cval_read, least: (before, delay), most: (after, delay) });
+    expect_low_before(p, cval_read, early);
+    expect_levels(p, late, timer.level);
     judge(move |t| {
         let (before, after, cval) = (t.at(before)?.value, t.at(after)?.value, t.at(cval_read)?.value);
         if !(before + delay..=after + delay).contains(&cval) {
@@ -202,6 +215,7 @@ fn negative_tval(p: &mut Program) -> Judge {
     p.write(sysreg::CNTV_TVAL, u64::from(u32::MAX));
     p.write(sysreg::CNTV_CTL, 1);
     let exit = p.mmio_read();
+    expect_levels(p, exit, Levels::VTIMER);
     judge(move |t| {
         levels_at(t, exit, Levels::VTIMER, "with TVAL = -1")?;
         Ok("asserted by the next exit".to_owned())
@@ -216,6 +230,9 @@ fn later_deadline(p: &mut Program, timer: Timer) -> Judge {
     let from = p.note(0);
     let to = p.spin(delay / 4);
     let spun = timer.spin_past(p, 2 * delay);
+    expect_levels(p, high, timer.level);
+    expect_low_before(p, ahead, low);
+    expect_return(p, timer.level, from, spun);
     judge(move |t| {
         levels_at(t, high, timer.level, "before the change")?;
         low_before(t, timer, ahead, low)?;
@@ -249,6 +266,10 @@ fn one_counter(p: &mut Program) -> Judge {
         };
         (0..ROUNDS).map(turn).collect()
     });
+    let turns: Vec<_> = mine.iter().zip(&theirs).flat_map(|(a, b)| [*a, *b]).collect();
+    for three in turns.windows(3) {
+        p.expect(Expectation::GivesBetween { step: three[1], least: (three[0], 0), most: (three[2], 0) });
+    }
     judge(move |t| {
         let steps: Vec<_> = mine.iter().zip(&theirs).flat_map(|(a, b)| [*a, *b]).collect();
         let values = steps.iter().map(|&step| Ok(t.at(step)?.value)).collect::<Result<Vec<u64>, Unheld>>()?;
@@ -268,6 +289,8 @@ fn counter_offset(p: &mut Program) -> Judge {
     let armed = VTIMER.arm(p, delay);
     VTIMER.spin_past(p, 2 * delay);
     let high = p.mmio_read();
+    p.expect(Expectation::GivesBetween { step: virtual_, least: (physical, 0), most: (later, 0) });
+    expect_levels(p, high, Levels::VTIMER);
     judge(move |t| {
         let (physical, virtual_, later) = (t.at(physical)?, t.at(virtual_)?, t.at(later)?);
         if !(physical.value..=later.value).contains(&virtual_.value) {

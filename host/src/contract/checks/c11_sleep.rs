@@ -2,8 +2,14 @@
 
 use vtick_abi::litmus::sysreg;
 
-use super::common::{PTIMER, Timer, VTIMER, asleep_before, levels_at, short, sleep, taken_at};
-use crate::contract::{Action, Check, Clause, FailsOn, Fault, Judge, Program, Step, Value, judge, violated};
+use super::common::{
+    PTIMER, Timer, VTIMER, asleep_before, expect_bits, expect_levels, expect_return, expect_value, levels_at, short,
+    sleep, taken_at,
+};
+use crate::contract::expect::LATE_US;
+use crate::contract::{
+    Action, Check, Clause, Expectation, FailsOn, Fault, Judge, Program, Step, Value, judge, violated,
+};
 use crate::lines::{Levels, Line, Routing};
 
 pub(super) const CHECKS: &[Check] = &[
@@ -116,12 +122,12 @@ pub(super) const CHECKS: &[Check] = &[
     },
 ];
 
-/// By how much a vCPU may oversleep, in microseconds: any scheduler has run it by then.
-const LATE_US: u64 = 80_000;
-
 /// That WFI ended at the deadline, with a return that carried the level.
-fn woke_at_the_deadline(p: &Program, timer: Timer, armed: Step, woke: Step) -> Judge {
+fn woke_at_the_deadline(p: &mut Program, timer: Timer, armed: Step, woke: Step) -> Judge {
     let late = p.us(LATE_US);
+    let deadline = p.deadline_of(armed).expect("it writes a CVAL");
+    p.expect(Expectation::EndsAt(woke, deadline));
+    expect_return(p, timer.level, armed, woke);
     judge(move |t| {
         let deadline = timer.deadline(t, armed)?;
         let woke = asleep_before(t, woke, deadline)?;
@@ -158,6 +164,7 @@ fn wfi_wakes_unmasked(p: &mut Program, timer: Timer) -> Judge {
     let woke = p.wfi();
     let taken = p.take(1, Value::Now(p.us(1000)));
     let at_the_deadline = woke_at_the_deadline(p, timer, armed, woke);
+    expect_value(p, taken, 1);
     judge(move |t| {
         let reason = at_the_deadline(t)?;
         taken_at(t, taken, 1)?;
@@ -170,6 +177,8 @@ fn wfi_wakes_on_a_line(p: &mut Program, line: Line) -> Judge {
     let (_, raised) = p.ask(Action::LineAfter { ticks, vcpu: 0, line, level: true });
     let woke = p.wfi();
     p.ask(Action::Line { vcpu: 0, line, level: false });
+    let longest = ticks + p.us(LATE_US);
+    p.expect(Expectation::EndsWithin(woke, longest));
     judge(move |t| {
         let woke = t.at(woke)?;
         let Ok(raised) = t.time_of(raised) else {
@@ -186,6 +195,7 @@ fn wfi_wakes_on_a_line(p: &mut Program, line: Line) -> Judge {
 fn wfi_stays_asleep(p: &mut Program) -> Judge {
     p.stop_after(p.us(100_000));
     let asleep = p.wfi();
+    p.expect(Expectation::NeverEnds(asleep));
     judge(move |t| match t.all(asleep).next() {
         None => Ok("still asleep after all that time".to_owned()),
         Some(woke) => violated(format!("WFI ended after {} ticks with no reason to", woke.after - woke.before)),
@@ -199,6 +209,8 @@ fn wfi_with_the_line_up(p: &mut Program) -> Judge {
     p.unmask();
     let taken = p.take(1, Value::Now(p.us(1000)));
     let longest = p.us(LATE_US);
+    expect_value(p, taken, 1);
+    p.expect(Expectation::EndsWithin(masked, longest));
     judge(move |t| {
         taken_at(t, taken, 1)?;
         let masked = t.at(masked)?;
@@ -232,6 +244,7 @@ fn wfi_ignores_a_masked_timer(p: &mut Program) -> Judge {
     p.write(sysreg::CNTV_CVAL, Value::Now(short(p)));
     let armed = p.write(sysreg::CNTV_CTL, 3);
     let asleep = p.wfi();
+    p.expect(Expectation::NeverEnds(asleep));
     judge(move |t| {
         t.at(armed)?;
         match t.all(asleep).next() {
@@ -249,6 +262,8 @@ fn cpu_suspend_wakes(p: &mut Program) -> Judge {
     let high = p.mmio_read();
     VTIMER.off(p);
     let at_the_deadline = woke_at_the_deadline(p, VTIMER, armed, woke);
+    expect_value(p, woke, 0);
+    expect_levels(p, high, Levels::VTIMER);
     judge(move |t| {
         match t.at(woke)?.value {
             0 => {}
@@ -272,6 +287,8 @@ fn turned_on_by_psci(p: &mut Program) -> Judge {
         (at_first, armed, woke)
     });
     let at_the_deadline = woke_at_the_deadline(p, VTIMER, armed, woke);
+    expect_value(p, on, 0);
+    expect_bits(p, at_first, 0, 1);
     judge(move |t| {
         let on = t.at(on)?;
         if on.value != 0 {
@@ -290,6 +307,9 @@ fn turned_on_by_psci(p: &mut Program) -> Judge {
 fn wfe_ends(p: &mut Program) -> Judge {
     let waited = p.wfe();
     let again = p.wfe();
+    let longest = p.us(LATE_US);
+    p.expect(Expectation::EndsWithin(waited, longest));
+    p.expect(Expectation::EndsWithin(again, longest));
     judge(move |t| {
         t.at(waited)?;
         t.at(again)?;

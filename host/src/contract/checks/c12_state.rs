@@ -2,10 +2,13 @@
 
 use vtick_abi::litmus::sysreg;
 
-use super::common::{PTIMER, VTIMER, asleep_before, levels_at, low_before, short};
+use super::common::{
+    PTIMER, VTIMER, asleep_before, expect_bits, expect_levels, expect_low_before, expect_quiet, expect_return,
+    levels_at, low_before, short,
+};
 use crate::contract::{
-    Action, ActionRef, Check, Clause, FailsOn, Fault, Judge, Program, TimerRegister, Transcript, Unheld, Value, judge,
-    not_exercised, violated,
+    Action, ActionRef, Check, Clause, Expectation, FailsOn, Fault, Judge, Program, TimerRegister, Transcript, Unheld,
+    Value, judge, not_exercised, violated,
 };
 use crate::lines::{Levels, Routing};
 
@@ -141,6 +144,9 @@ fn one_reg_reads(p: &mut Program, cval: TimerRegister, ctl: TimerRegister) -> Ju
     let (_, cval) = p.ask(Action::Get(cval));
     let (_, ctl) = p.ask(Action::Get(ctl));
     timer.off(p);
+    p.expect(Expectation::Unless(cval, -i64::from(libc::ENOENT)));
+    p.expect(Expectation::ResultIsOf(cval, armed));
+    p.expect(Expectation::Result(ctl, 1));
     judge(move |t| {
         let (due, cval, ctl) = (t.at(armed)?.value, value_of(t, cval)?, value_of(t, ctl)?);
         if (cval, ctl) != (due, 1) {
@@ -157,6 +163,9 @@ fn cval_set_through_one_reg(p: &mut Program) -> Judge {
     let read = p.read(sysreg::CNTV_CVAL);
     let early = p.mmio_read();
     let spun = VTIMER.spin_past(p, 3 * delay);
+    p.expect(Expectation::Result(set, 0));
+    expect_low_before(p, read, early);
+    expect_return(p, Levels::VTIMER, asked, spun);
     judge(move |t| {
         done(t, set, "KVM_SET_ONE_REG")?;
         low_before(t, VTIMER, read, early)?;
@@ -172,6 +181,10 @@ fn ctl_set_through_one_reg(p: &mut Program, ctl: u64) -> Judge {
     let (_, set) = p.ask(Action::Set(TimerRegister::CntvCtl, Value::Is(ctl)));
     let low = p.mmio_read();
     let read = p.read(sysreg::CNTV_CTL);
+    p.expect(Expectation::Result(set, 0));
+    expect_levels(p, high, Levels::VTIMER);
+    expect_levels(p, low, Levels::NONE);
+    expect_bits(p, read, ctl, 3);
     judge(move |t| {
         done(t, set, "KVM_SET_ONE_REG")?;
         levels_at(t, high, Levels::VTIMER, "before CTL was set")?;
@@ -188,6 +201,8 @@ fn counter_set_through_one_reg(p: &mut Program) -> Judge {
     let before = p.read(sysreg::CNTVCT);
     let (_, set) = p.ask(Action::Set(TimerRegister::Cntvct, Value::Now(second)));
     let after = p.read(sysreg::CNTVCT);
+    p.expect(Expectation::Result(set, 0));
+    p.expect(Expectation::GivesBetween { step: after, least: (before, second), most: (before, 2 * second) });
     judge(move |t| {
         done(t, set, "KVM_SET_ONE_REG")?;
         let moved = t.at(after)?.value.wrapping_sub(t.at(before)?.value);
@@ -204,6 +219,10 @@ fn reinit_turns_off(p: &mut Program) -> Judge {
     let (_, reinit) = p.ask(Action::Reinit { restore_timers: false });
     let low = p.mmio_read();
     let ctl = p.read(sysreg::CNTV_CTL);
+    p.expect(Expectation::Result(reinit, 0));
+    expect_levels(p, high, Levels::VTIMER);
+    expect_levels(p, low, Levels::NONE);
+    expect_bits(p, ctl, 0, 1);
     judge(move |t| {
         done(t, reinit, "KVM_ARM_VCPU_INIT with the registers restored")?;
         levels_at(t, high, Levels::VTIMER, "before")?;
@@ -219,6 +238,9 @@ fn restored_state_carries_the_level(p: &mut Program) -> Judge {
     let high = VTIMER.expire(p);
     let (_, reinit) = p.ask(Action::Reinit { restore_timers: true });
     let still = p.mmio_read();
+    p.expect(Expectation::Result(reinit, 0));
+    expect_levels(p, high, Levels::VTIMER);
+    expect_levels(p, still, Levels::VTIMER);
     judge(move |t| {
         done(t, reinit, "KVM_ARM_VCPU_INIT with the registers restored")?;
         levels_at(t, high, Levels::VTIMER, "before")?;
@@ -232,6 +254,8 @@ fn restored_deadline_asserts(p: &mut Program) -> Judge {
     let armed = p.arm_vtimer(delay);
     let (asked, reinit) = p.ask(Action::Reinit { restore_timers: true });
     let spun = VTIMER.spin_past(p, 2 * delay);
+    p.expect(Expectation::Result(reinit, 0));
+    expect_return(p, Levels::VTIMER, asked, spun);
     judge(move |t| {
         done(t, reinit, "KVM_ARM_VCPU_INIT with the registers restored")?;
         let deadline = t.deadline(armed)?;
@@ -259,6 +283,8 @@ fn armed_timer_survives_migration(p: &mut Program) -> Judge {
     p.arm_vtimer(delay);
     let (asked, migrated) = p.ask(Action::Migrate);
     let spun = VTIMER.spin_past(p, 2 * delay);
+    p.expect(Expectation::Unless(migrated, -i64::from(libc::ENODEV)));
+    expect_return(p, Levels::VTIMER, asked, spun);
     judge(move |t| {
         moved(t, migrated)?;
         match t.returns_between(0, t.at(asked)?.before, t.at(spun)?.after).find(|r| r.levels == Levels::VTIMER) {
@@ -276,6 +302,11 @@ fn asserted_level_survives_migration(p: &mut Program) -> Judge {
     let still = p.mmio_read();
     VTIMER.off(p);
     let low = p.mmio_read();
+    p.expect(Expectation::Unless(migrated, -i64::from(libc::ENODEV)));
+    expect_levels(p, high, Levels::VTIMER);
+    expect_quiet(p, from, to);
+    expect_levels(p, still, Levels::VTIMER);
+    expect_levels(p, low, Levels::NONE);
     judge(move |t| {
         moved(t, migrated)?;
         levels_at(t, high, Levels::VTIMER, "before")?;
@@ -292,6 +323,8 @@ fn sleeping_vcpu_wakes_after_migration(p: &mut Program) -> Judge {
     let (_, migrated) = p.ask(Action::Migrate);
     let woke = p.wfi();
     VTIMER.off(p);
+    p.expect(Expectation::Unless(migrated, -i64::from(libc::ENODEV)));
+    expect_return(p, Levels::VTIMER, armed, woke);
     judge(move |t| {
         moved(t, migrated)?;
         let woke = asleep_before(t, woke, t.deadline(armed)?)?;
@@ -303,11 +336,14 @@ fn sleeping_vcpu_wakes_after_migration(p: &mut Program) -> Judge {
 }
 
 fn creating_a_vcpu(p: &mut Program) -> Judge {
-    let ahead = p.us(100);
+    // Longer than the call takes: a counter that is turned back has not come as far again.
+    let ahead = p.us(20_000);
     p.spin_until(ahead);
     let before = p.read(sysreg::CNTVCT);
     let (_, created) = p.ask(Action::CreateVcpu(1));
     let after = p.read(sysreg::CNTVCT);
+    p.expect(Expectation::Result(created, 0));
+    p.expect(Expectation::GivesBetween { step: after, least: (before, 0), most: (before, p.us(10_000_000)) });
     judge(move |t| {
         done(t, created, "KVM_CREATE_VCPU")?;
         // The host's counter knows how long it took. The guest's records, on a counter that may have been turned back, do not.

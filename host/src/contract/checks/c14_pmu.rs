@@ -3,8 +3,10 @@
 
 use vtick_abi::litmus::sysreg;
 
-use super::common::{levels_at, quiet_between, taken_at};
-use crate::contract::{Check, Clause, FailsOn, Fault, Judge, Program, Step, Value, judge, violated};
+use super::common::{
+    expect_bits, expect_levels, expect_quiet, expect_return, expect_value, levels_at, quiet_between, taken_at,
+};
+use crate::contract::{Check, Clause, Expectation, FailsOn, Fault, Judge, Program, Step, Value, judge, violated};
 use crate::lines::{Levels, Routing};
 
 pub(super) const CHECKS: &[Check] = &[
@@ -120,6 +122,8 @@ fn overflow_shows(p: &mut Program) -> Judge {
     let low = p.mmio_read();
     let high = overflow(p);
     p.write(sysreg::PMOVSCLR, CYCLES);
+    expect_levels(p, low, Levels::NONE);
+    expect_levels(p, high, Levels::PMU);
     judge(move |t| {
         levels_at(t, low, Levels::NONE, "before the overflow")?;
         levels_at(t, high, Levels::PMU, "after the overflow")?;
@@ -133,6 +137,7 @@ fn overflow_is_noticed(p: &mut Program) -> Judge {
     p.hvc_psci_version();
     let ran_on = p.note(0);
     p.write(sysreg::PMOVSCLR, CYCLES);
+    p.expect(Expectation::SomeReturn(Levels::PMU, set.start().to(ran_on.start())));
     judge(move |t| {
         match t.returns_between(0, t.at(set)?.before, t.at(ran_on)?.before).find(|r| r.levels == Levels::PMU) {
             Some(r) => Ok(format!("returned with {}, levels {}", r.exit, r.levels)),
@@ -146,6 +151,8 @@ fn output_falls(p: &mut Program, register: u16, value: u64) -> Judge {
     let high = overflow(p);
     p.write(register, value);
     let low = p.mmio_read();
+    expect_levels(p, high, Levels::PMU);
+    expect_levels(p, low, Levels::NONE);
     judge(move |t| {
         levels_at(t, high, Levels::PMU, "before")?;
         levels_at(t, low, Levels::NONE, "after")?;
@@ -158,6 +165,8 @@ fn flag_without_interrupt(p: &mut Program) -> Judge {
     let set = p.write(sysreg::PMOVSSET, CYCLES);
     let spun = p.spin(p.us(100));
     let low = p.mmio_read();
+    expect_quiet(p, set, spun);
+    expect_levels(p, low, Levels::NONE);
     judge(move |t| {
         quiet_between(t, set, spun)?;
         levels_at(t, low, Levels::NONE, "with the interrupt disabled")?;
@@ -175,6 +184,9 @@ fn software_increment(p: &mut Program) -> Judge {
     p.write(sysreg::PMSWINC, 1);
     let high = p.mmio_read();
     let flags = p.read(sysreg::PMOVSCLR);
+    expect_levels(p, low, Levels::NONE);
+    expect_levels(p, high, Levels::PMU);
+    expect_bits(p, flags, 1, 1);
     judge(move |t| {
         levels_at(t, low, Levels::NONE, "before the increment")?;
         levels_at(t, high, Levels::PMU, "after the increment")?;
@@ -193,6 +205,8 @@ fn cycle_counter(p: &mut Program) -> Judge {
     let spun = p.spin(p.us(5000));
     p.write(sysreg::PMOVSCLR, CYCLES);
     let low = p.mmio_read();
+    expect_levels(p, low, Levels::NONE);
+    expect_return(p, Levels::PMU, armed, spun);
     judge(move |t| {
         levels_at(t, low, Levels::NONE, "after the flag was cleared")?;
         match t.returns_between(0, t.at(armed)?.before, t.at(spun)?.after).find(|r| r.levels == Levels::PMU) {
@@ -243,6 +257,7 @@ fn interrupt_is_taken(p: &mut Program) -> Judge {
     p.wfi();
     p.unmask();
     let taken = p.take(2, Value::Now(p.us(300)));
+    expect_value(p, taken, 1);
     judge(move |t| {
         taken_at(t, taken, 1)?;
         Ok("taken once; WFI did not hold it up".to_owned())

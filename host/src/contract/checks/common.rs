@@ -2,7 +2,7 @@
 
 use vtick_abi::litmus::sysreg;
 
-use crate::contract::{GuestRecord, Program, Step, Transcript, Unheld, Value, disturbed, violated};
+use crate::contract::{Expectation, GuestRecord, Program, Step, Transcript, Unheld, Value, disturbed, violated};
 use crate::lines::Levels;
 
 /// One of the two timers that a guest at EL1 has.
@@ -79,6 +79,38 @@ pub(super) fn short(p: &Program) -> u64 {
 /// Longer than KVM polls before it lets a halted vCPU sleep (halt_poll_ns, 500 us).
 pub(super) fn sleep(p: &Program) -> u64 {
     p.us(3000)
+}
+
+/// What [`levels_at`] sees, as something that the program expects.
+pub(super) fn expect_levels(p: &mut Program, step: Step, due: Levels) {
+    p.expect(Expectation::LevelsAt(step, due));
+}
+
+/// What [`low_before`] sees.
+pub(super) fn expect_low_before(p: &mut Program, armed: Step, step: Step) {
+    let deadline = p.deadline_of(armed).expect("the step has to do with a CVAL");
+    p.expect(Expectation::InTime(step, deadline));
+    expect_levels(p, step, Levels::NONE);
+}
+
+/// A return with these levels from the start of a step to the end of another.
+pub(super) fn expect_return(p: &mut Program, due: Levels, from: Step, to: Step) {
+    p.expect(Expectation::SomeReturn(due, from.start().to(to.end())));
+}
+
+/// What [`quiet_between`] sees.
+pub(super) fn expect_quiet(p: &mut Program, from: Step, to: Step) {
+    p.expect(Expectation::Returns(0, from.end().to(to.end())));
+}
+
+/// That a step gives this.
+pub(super) fn expect_value(p: &mut Program, step: Step, due: u64) {
+    p.expect(Expectation::Gives { step, due, mask: u64::MAX });
+}
+
+/// That a step gives this in these bits.
+pub(super) fn expect_bits(p: &mut Program, step: Step, due: u64, mask: u64) {
+    p.expect(Expectation::Gives { step, due, mask });
 }
 
 /// That the MMIO exit of `step` shows these levels.

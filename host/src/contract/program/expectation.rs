@@ -55,10 +55,27 @@ pub enum Expectation {
         /// The bits that count.
         mask: u64,
     },
+    /// A step gives this at least.
+    GivesAtLeast(Step, u64),
+    /// A step gives no less than one step gives plus so many, and no more than another gives plus so many.
+    GivesBetween {
+        /// The step.
+        step: Step,
+        /// No less than this.
+        least: (Step, u64),
+        /// No more than this.
+        most: (Step, u64),
+    },
     /// A step is UNDEFINED.
     Undefined(Step),
+    /// The last return of the run, on vCPU 0, shows these levels.
+    LastReturn(Levels),
     /// An action of the host returns this: a value, or minus errno.
     Result(ActionRef, i64),
+    /// An action of the host returns this at least.
+    ResultAtLeast(ActionRef, i64),
+    /// An action of the host returns what a step gives.
+    ResultIsOf(ActionRef, Step),
     /// A step comes to its end at a deadline: not before it, and not so late that no scheduler could be the cause.
     EndsAt(Step, Deadline),
     /// A step takes so many ticks at most.
@@ -86,13 +103,16 @@ impl Expectation {
                 vec![step]
             }
             Expectation::EndsWithin(step, _) | Expectation::NeverEnds(step) => vec![step],
+            Expectation::GivesAtLeast(step, _) | Expectation::ResultIsOf(_, step) => vec![step],
+            Expectation::GivesBetween { step, least, most } => vec![step, least.0, most.0],
             Expectation::EndsAt(step, deadline) | Expectation::InTime(step, deadline) => vec![step, deadline.step],
             Expectation::SomeReturn(_, span) | Expectation::FirstReturn(_, span) | Expectation::Returns(_, span) => {
                 vec![span.from.step, span.to.step]
             }
             Expectation::EveryReturn(_, span) => span.map_or(vec![], |span| vec![span.from.step, span.to.step]),
             Expectation::DoneAfter(_, step) => vec![step],
-            Expectation::Result(..) | Expectation::Unless(..) => vec![],
+            Expectation::Result(..) | Expectation::ResultAtLeast(..) | Expectation::Unless(..) => vec![],
+            Expectation::LastReturn(_) => vec![],
         }
     }
 
@@ -102,6 +122,7 @@ impl Expectation {
             Expectation::Result(action, _) | Expectation::DoneAfter(action, _) | Expectation::Unless(action, _) => {
                 Some(action)
             }
+            Expectation::ResultAtLeast(action, _) | Expectation::ResultIsOf(action, _) => Some(action),
             _ => None,
         }
     }

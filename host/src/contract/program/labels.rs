@@ -65,7 +65,7 @@ impl Program {
         }
         for action in self.expectations.iter().filter_map(super::Expectation::action) {
             if labels.of_action(action).is_none() {
-                let name = unused(&labels, "before", self.before.len() == 1);
+                let name = unused(&labels, "answer", self.before.len() == 1);
                 labels.add(name, None, Some(action));
             }
         }

@@ -126,7 +126,7 @@ impl Program {
     }
 
     /// The vCPU that a step belongs to.
-    fn vcpu_of(&self, step: Step) -> Option<usize> {
+    pub(in crate::contract) fn vcpu_of(&self, step: Step) -> Option<usize> {
         let block = Some(step.block as usize);
         (0..MAX_VCPUS).find(|&vcpu| [self.main[vcpu], self.irq[vcpu], self.fiq[vcpu]].contains(&block))
     }

@@ -72,6 +72,55 @@ pub(super) const EXPECTATIONS: &[Form<Expectation>] = &[
         read: |p, program| Ok(Expectation::Returns(number(&p[0]), span(&p[1..], program)?)),
     },
     Form {
+        pattern: "expect the last return with levels <levels>",
+        write: |it, _| match *it {
+            Expectation::LastReturn(due) => Some(vec![of_levels(due)]),
+            _ => None,
+        },
+        read: |p, _| Ok(Expectation::LastReturn(levels(&p[0]))),
+    },
+    Form {
+        pattern: "expect <step> gives at least <number>",
+        write: |it, _| match *it {
+            Expectation::GivesAtLeast(step, due) => Some(vec![Piece::Step(step), Number(due)]),
+            _ => None,
+        },
+        read: |p, _| Ok(Expectation::GivesAtLeast(step(&p[0]), number(&p[1]))),
+    },
+    Form {
+        pattern: "expect <step> gives <step> + <ticks> to <step> + <ticks>",
+        write: |it, _| match *it {
+            Expectation::GivesBetween { step, least, most } => Some(vec![
+                Piece::Step(step),
+                Piece::Step(least.0),
+                Number(least.1),
+                Piece::Step(most.0),
+                Number(most.1),
+            ]),
+            _ => None,
+        },
+        read: |p, _| {
+            let (least, most) = ((step(&p[1]), number(&p[2])), (step(&p[3]), number(&p[4])));
+            Ok(Expectation::GivesBetween { step: step(&p[0]), least, most })
+        },
+    },
+    Form {
+        pattern: "expect the result of <action> to be at least <number>",
+        write: |it, _| match *it {
+            Expectation::ResultAtLeast(action, due) => Some(vec![Piece::Action(action), Number(due as u64)]),
+            _ => None,
+        },
+        read: |p, _| Ok(Expectation::ResultAtLeast(action(&p[0]), number(&p[1]) as i64)),
+    },
+    Form {
+        pattern: "expect the result of <action> to be what <step> gives",
+        write: |it, _| match *it {
+            Expectation::ResultIsOf(action, step) => Some(vec![Piece::Action(action), Piece::Step(step)]),
+            _ => None,
+        },
+        read: |p, _| Ok(Expectation::ResultIsOf(action(&p[0]), step(&p[1]))),
+    },
+    Form {
         pattern: "expect <step> gives <number>",
         write: |it, _| match *it {
             Expectation::Gives { step, due, mask: u64::MAX } => Some(vec![Piece::Step(step), Number(due)]),

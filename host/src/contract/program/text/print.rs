@@ -31,6 +31,22 @@ impl Program {
         }
     }
 
+    /// A step as a line of the program's text, with the name by which expectations speak of it.
+    pub fn line(&self, step: Step) -> String {
+        let labels = self.complete_labels();
+        let context = Context { units: self.units(), labels: &labels };
+        let name = labels.of_step(step).map(|name| format!("{name}: ")).unwrap_or_default();
+        match self.op_of(step) {
+            Some(op) => format!("{name}{}", self.operation(op, step.block, context)),
+            None => "end".to_owned(),
+        }
+    }
+
+    /// An action as a line of text, times in microseconds.
+    pub fn action_line(&self, action: Action) -> String {
+        self.action(action, Context { units: self.units(), labels: &self.labels })
+    }
+
     /// An action as a line of text, times in ticks.
     pub fn describe_action(&self, action: Action) -> String {
         self.action(action, Context { units: Units::Ticks, labels: &self.labels })

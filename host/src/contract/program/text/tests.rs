@@ -308,14 +308,16 @@ fn a_microsecond_is_of_the_counter_that_the_program_is_for() {
 fn the_files_of_the_repository_and_the_example_of_the_reference_can_be_read() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/programs");
     let mut files = 0;
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let file = crate::contract::File::read(&entry.unwrap().path()).unwrap();
+    let of_folder = |folder: &str| std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let all = of_folder(folder).chain(of_folder(&format!("{folder}/findings")));
+    for path in all.filter(|path| path.is_file()) {
+        let file = crate::contract::File::read(&path).unwrap();
         assert!(file.litmus.claim.ends_with('.'), "{}: a claim is a sentence", file.name);
         assert!(!file.litmus.program.expectations().is_empty(), "{}", file.name);
         reads_back(file.litmus.program, &file.name);
         files += 1;
     }
-    assert!(files >= 12);
+    assert!(files >= 20);
     let reference = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/litmus.md")).unwrap();
     let example = reference.split("```").nth(1).unwrap();
     assert_eq!(parse(example, CNTFRQ, 1).unwrap().program.expectations().len(), 2);

@@ -1,0 +1,343 @@
+//! The guest's part: arm64 assembly. Registers: x9 to x14 scratch, x18 how many interrupts were taken, x19 to x26 the
+//! program's r0 to r7, x27 and x28 the step that a handler and the program are at, x29 the notes, x30 the MMIO page.
+
+use vtick_abi::litmus::{NO_HANDLER, base, code, daif, sysreg};
+
+use super::notes::Note;
+use super::{Number, Source};
+
+/// Offset of the notes' registers from the MMIO page, as `host.rs` has it.
+const TELL: usize = 0x100;
+
+/// Lines of an asm() statement.
+#[derive(Default)]
+struct Assembly {
+    text: String,
+    /// Where its last line begins.
+    line: usize,
+    /// Whether more instructions may stand on that.
+    open: bool,
+    /// Whether each stands on a line of its own.
+    in_macro: bool,
+}
+
+/// The most columns of a line of instructions.
+const WIDTH: usize = 76;
+
+impl Assembly {
+    fn comment(&mut self, text: &str) {
+        self.text += &format!("\t/* {text} */\n");
+        self.open = false;
+    }
+
+    /// Instructions, as many on a line as fit.
+    fn say(&mut self, instructions: &str) {
+        for instruction in instructions.lines().filter(|line| !line.is_empty()) {
+            let instruction = instruction.replace('\\', "\\\\").replace('"', "\\\"");
+            let alone = instruction.starts_with('.') || instruction.ends_with(':');
+            match self.text.strip_suffix("\\n\"\n") {
+                Some(open) if !alone && self.open && open.len() - self.line + instruction.len() < WIDTH => {
+                    self.text.truncate(open.len());
+                    self.text += &format!("; {instruction}\\n\"\n");
+                }
+                _ => {
+                    self.line = self.text.len();
+                    self.text += &format!("\t\"{instruction}\\n\"\n");
+                }
+            }
+            self.open = !alone && !self.in_macro;
+        }
+    }
+}
+
+impl Source<'_> {
+    /// All that the vCPUs run.
+    pub(super) fn assembly(&self) -> String {
+        let mut asm = Assembly::default();
+        asm.say(".pushsection .rodata");
+        if self.tells_time() {
+            asm.comment("so many microseconds in ticks of the counter");
+            asm.in_macro = true;
+            asm.say(".macro ticks reg, us\nldr \\reg, =\\us\nmrs x14, cntfrq_el0\nmul \\reg, \\reg, x14");
+            asm.say("ldr x14, =1000000\nudiv \\reg, \\reg, x14\n.endm");
+            asm.in_macro = false;
+        }
+        for vcpu in 0..self.program.setup.vcpus {
+            self.vcpu_assembly(&mut asm, vcpu);
+        }
+        asm.say(".popsection");
+        asm.text
+    }
+
+    fn tells_time(&self) -> bool {
+        (0..self.ops.len()).any(|index| matches!(self.value(index), Number::Micros(_)))
+    }
+
+    fn vcpu_assembly(&self, asm: &mut Assembly, vcpu: usize) {
+        let none = |entry: u32| entry == NO_HANDLER;
+        let (irq, fiq) = (self.header.irq[vcpu], self.header.fiq[vcpu]);
+        asm.comment(&format!("vCPU {vcpu}: the vectors (Arm ARM DDI 0487, D1.3.1)"));
+        asm.say(&format!(".balign 8\n.globl guest{vcpu}, guest{vcpu}_end\nguest{vcpu}:\n.org guest{vcpu} + 0x200"));
+        if self.ops.iter().any(|op| matches!(op.code, code::READ | code::WRITE) && op.what >= sysreg::PMCR) {
+            asm.comment("an UNDEFINED access gives -1, and the guest goes on behind it");
+            asm.say(&format!("mrs x10, esr_el1\nlsr x10, x10, #26\ncbnz x10, unexpected{vcpu}\nmrs x10, elr_el1"));
+            asm.say("add x10, x10, #4\nmsr elr_el1, x10\nmov x9, #-1\neret");
+        } else {
+            asm.say(&format!("b unexpected{vcpu}"));
+        }
+        let target = |entry, name| if none(entry) { format!("unexpected{vcpu}") } else { format!("{name}{vcpu}") };
+        asm.say(&format!(".org guest{vcpu} + 0x280\nb {}", target(irq, "irq")));
+        asm.say(&format!(".org guest{vcpu} + 0x300\nb {}", target(fiq, "fiq")));
+        asm.say(&format!(".org guest{vcpu} + 0x380\nunexpected{vcpu}:\nmrs x9, esr_el1\nstr x9, [x30, #0x28]\nb ."));
+        asm.comment("where it starts: vectors, notes, MMIO page, stack");
+        asm.say(&format!(".org guest{vcpu} + 0x800\nadr x9, guest{vcpu}\nmsr vbar_el1, x9\nmov x29, #0x40080000"));
+        asm.say("mov x30, #0xb000000");
+        if !none(irq) || !none(fiq) {
+            asm.say(&format!("mov x9, #{:#x}\nmov sp, x9", 0x400b_0000 + vcpu * 0x1_0000));
+        }
+        asm.say("isb");
+        self.block(asm, vcpu, self.header.entry[vcpu], 28);
+        asm.comment("the end: it tells what it noted");
+        asm.say("mov x28, #0xffff");
+        for place in self.notes.of_vcpu(vcpu) {
+            let offset = 8 * place;
+            asm.say(&format!("ldr x9, [x29, #{offset}]\nstr x9, [x30, #{:#x}]", TELL + offset));
+        }
+        asm.say("str xzr, [x30, #0x10]\nb .");
+        for (entry, name) in [(irq, "irq"), (fiq, "fiq")] {
+            if !none(entry) {
+                self.handler(asm, vcpu, entry, name);
+            }
+        }
+        asm.say(&format!(".ltorg\nguest{vcpu}_end:"));
+    }
+
+    fn handler(&self, asm: &mut Assembly, vcpu: usize, entry: u32, name: &str) {
+        let ops = self.ops[entry as usize..].iter().take_while(|op| op.code != code::END);
+        let (mut unmasks, mut calls, mut registers) = (false, false, Vec::new());
+        for op in ops {
+            unmasks |= op.code == code::UNMASK || op.code == code::DOZE;
+            calls |= op.code == code::HVC;
+            registers.extend((op.reg < 8).then(|| 19 + op.reg));
+        }
+        registers.sort_unstable();
+        registers.dedup();
+        let mut saved = vec!["x9, x10".to_owned(), "x11, x12".to_owned(), "x13, x14".to_owned()];
+        if calls {
+            saved.extend(["x0, x1".to_owned(), "x2, x3".to_owned()]);
+        }
+        saved.extend(registers.iter().map(|register| format!("x{register}, xzr")));
+        asm.comment(&format!("vCPU {vcpu}, on {}", name.to_uppercase()));
+        asm.say(&format!("{name}{vcpu}:"));
+        for pair in &saved {
+            asm.say(&format!("stp {pair}, [sp, #-16]!"));
+        }
+        if unmasks {
+            asm.say("mrs x9, elr_el1\nmrs x10, spsr_el1\nstp x9, x10, [sp, #-16]!");
+        }
+        asm.say("add x18, x18, #1");
+        self.block(asm, vcpu, entry, 27);
+        if unmasks {
+            asm.say("msr daifset, #3\nldp x9, x10, [sp], #16\nmsr elr_el1, x9\nmsr spsr_el1, x10");
+        }
+        for pair in saved.iter().rev() {
+            // What is loaded to the zero register is gone.
+            asm.say(&format!("ldp {pair}, [sp], #16"));
+        }
+        asm.say("mov x27, #0\neret");
+    }
+
+    /// The operations from `entry` to their end; the number of each goes into register `at`.
+    fn block(&self, asm: &mut Assembly, vcpu: usize, entry: u32, at: u16) {
+        let mut index = entry as usize;
+        loop {
+            let branches = |code| matches!(code, code::LOOP | code::UNLESS);
+            if self.ops.iter().any(|op| branches(op.code) && op.extra == index as u64) {
+                asm.say(&format!(".Lstep{}:", index + 1));
+            }
+            if self.ops[index].code == code::END {
+                return;
+            }
+            let step = self.program.step(index as u32);
+            asm.comment(&format!("{}: {}", index + 1, self.program.line(step)));
+            asm.say(&format!("mov x{at}, #{}", index + 1));
+            if let Some(place) = self.notes.place(index as u32, Note::Before) {
+                asm.say(&format!("isb\nmrs x9, cntvct_el0\nstr x9, [x29, #{}]", 8 * place));
+            }
+            self.operation(asm, vcpu, index);
+            let op = &self.ops[index];
+            if op.reg < 8 && op.code != code::LOOP {
+                asm.say(&format!("mov x{}, x9", 19 + op.reg));
+            }
+            let notes = [(Note::Value, ""), (Note::After, "cntvct_el0"), (Note::AfterPhysical, "cntpct_el0")];
+            for (note, counter) in notes {
+                if let Some(place) = self.notes.place(index as u32, note) {
+                    if note != Note::Value {
+                        asm.say(&format!("isb\nmrs x9, {counter}"));
+                    }
+                    asm.say(&format!("str x9, [x29, #{}]", 8 * place));
+                }
+            }
+            index += 1;
+        }
+    }
+
+    /// One operation, its result in x9.
+    fn operation(&self, asm: &mut Assembly, vcpu: usize, index: usize) {
+        let op = &self.ops[index];
+        let flag = 0x4009_0000 + 8 * u64::from(op.what);
+        let both = daif::IRQ | daif::FIQ;
+        let width = if op.what == 8 { 'x' } else { 'w' };
+        let suffix = match op.what {
+            1 => "b",
+            2 => "h",
+            _ => "",
+        };
+        let near = op.extra.wrapping_sub(0x0b00_0000);
+        let address = if near < 0x1000 { format!("[x30, #{near:#x}]") } else { "[x10]".to_owned() };
+        let far = if near < 0x1000 { String::new() } else { format!("ldr x10, ={:#x}", op.extra) };
+        match op.code {
+            code::SET => self.operand(asm, index),
+            code::READ => asm.say(&format!("mrs x9, {}", register(op.what))),
+            code::WRITE => {
+                self.operand(asm, index);
+                asm.say(&format!("msr {}, x9\nisb", register(op.what)));
+            }
+            code::MASK => asm.say(&format!("msr daifset, #{}", op.what)),
+            code::UNMASK => asm.say(&format!("msr daifclr, #{}", op.what)),
+            code::WFI => asm.say("dsb sy\nwfi"),
+            code::WFE => asm.say("wfe"),
+            code::SEV => asm.say("sev"),
+            code::BARRIER => asm.say("dsb sy\nisb"),
+            code::SPIN => {
+                self.operand(asm, index);
+                asm.say("1: isb\nmrs x10, cntvct_el0\ncmp x10, x9\nb.lo 1b");
+            }
+            code::TAKE => {
+                self.operand(asm, index);
+                asm.say(&format!("ldr x11, ={:#x}\n1: cmp x18, x11\nb.hs 2f\nisb\nmrs x10, cntvct_el0", op.extra));
+                asm.say("cmp x10, x9\nb.lo 1b\n2: mov x9, x18");
+            }
+            code::LOAD => asm.say(&format!("{far}\nldr{suffix} {width}9, {address}")),
+            code::STORE => {
+                self.operand(asm, index);
+                asm.say(&format!("{far}\ndsb sy\nstr{suffix} {width}9, {address}"));
+            }
+            code::HVC => {
+                self.operand(asm, index);
+                let entry = 0x4000_0800 + 0x1_0000 * u64::from(op.what);
+                asm.say(&format!("mov x0, x9\nldr x1, ={:#x}\nldr x2, ={entry:#x}\nmov x3, #{}", op.extra, op.what));
+                asm.say("hvc #0\nmov x9, x0");
+            }
+            code::ACTION => asm.say(&format!("mov x9, #{}\nstr x9, [x30, #0x18]", op.extra)),
+            code::SIGNAL => {
+                self.operand(asm, index);
+                asm.say(&format!("mrs x12, daif\nmsr daifset, #{both}\nldr x11, ={flag:#x}\nadd x11, x11, x9, lsl #3"));
+                let own = 0x100 * vcpu;
+                asm.say(&format!("ldr x10, [x11, #{own}]\nadd x10, x10, #1\nstr x10, [x11, #{own}]"));
+                self.sum(asm);
+                asm.say("msr daif, x12\nmov x9, x13");
+            }
+            code::AWAIT => {
+                self.operand(asm, index);
+                asm.say(&format!("ldr x11, ={flag:#x}\nldr x12, ={:#x}\n1:", op.extra));
+                self.sum(asm);
+                asm.say("cmp x13, x12\nb.hs 2f\nisb\nmrs x10, cntvct_el0\ncmp x10, x9\nb.lo 1b\n2: mov x9, x13");
+            }
+            code::DOZE => {
+                asm.say(&format!("msr daifset, #{both}\nldr x11, ={flag:#x}\nldr x12, ={:#x}\n1:", op.extra));
+                self.sum(asm);
+                asm.say(&format!(
+                    "cmp x13, x12\nb.hs 2f\ndsb sy\nwfi\nmsr daifclr, #{both}\nisb\nmsr daifset, #{both}"
+                ));
+                asm.say("b 1b\n2: mov x9, x13");
+            }
+            code::UNLESS => {
+                self.operand(asm, index);
+                asm.say(&format!("cmp x{}, x9\nb.ne .Lstep{}", 19 + op.what, op.extra + 1));
+            }
+            code::LOOP => {
+                let left = 19 + op.reg;
+                asm.say(&format!("cbz x{left}, 1f\nsub x{left}, x{left}, #1\n1: cbnz x{left}, .Lstep{}", op.extra + 1));
+            }
+            code::FIELD => {
+                self.operand(asm, index);
+                asm.say(&format!("ubfx x9, x9, #{}, #{}", op.extra, op.what));
+            }
+            unknown => unreachable!("operation code {unknown}"),
+        }
+    }
+
+    /// What the vCPUs have added to the flag at x11, in x13: each has a word of its own.
+    fn sum(&self, asm: &mut Assembly) {
+        asm.say("mov x13, #0");
+        for vcpu in 0..self.program.setup.vcpus {
+            asm.say(&format!("ldr x10, [x11, #{}]\nadd x13, x13, x10", 0x100 * vcpu));
+        }
+    }
+
+    /// The operand of an operation, in x9.
+    fn operand(&self, asm: &mut Assembly, index: usize) {
+        let op = &self.ops[index];
+        let (number, from) = (self.value(index), op.base);
+        let from = match from {
+            base::ZERO => return constant(asm, "x9", number),
+            base::NOW => "isb\nmrs x9, cntvct_el0".to_owned(),
+            base::NOW_PHYSICAL => "isb\nmrs x9, cntpct_el0".to_owned(),
+            register => format!("mov x9, x{}", 19 + register - base::REGISTER),
+        };
+        let (add, number) = match number {
+            Number::Is(0) => return asm.say(&from),
+            Number::Micros(negative @ ..0) => ("sub", Number::Micros(-negative)),
+            number => ("add", number),
+        };
+        constant(asm, "x10", number);
+        asm.say(&from);
+        asm.say(&format!("{add} x9, x9, x10"));
+    }
+}
+
+fn constant(asm: &mut Assembly, register: &str, number: Number) {
+    match number {
+        Number::Is(value) if value < 0x1_0000 => asm.say(&format!("mov {register}, #{value}")),
+        Number::Is(value) => asm.say(&format!("ldr {register}, ={value:#x}")),
+        Number::Micros(micros) => asm.say(&format!("ticks {register}, {micros}")),
+    }
+}
+
+/// The assembler's name of a system register.
+fn register(number: u16) -> &'static str {
+    match number {
+        sysreg::CNTV_CTL => "cntv_ctl_el0",
+        sysreg::CNTV_CVAL => "cntv_cval_el0",
+        sysreg::CNTV_TVAL => "cntv_tval_el0",
+        sysreg::CNTVCT => "cntvct_el0",
+        sysreg::CNTP_CTL => "cntp_ctl_el0",
+        sysreg::CNTP_CVAL => "cntp_cval_el0",
+        sysreg::CNTP_TVAL => "cntp_tval_el0",
+        sysreg::CNTPCT => "cntpct_el0",
+        sysreg::ISR => "isr_el1",
+        sysreg::DAIF => "daif",
+        sysreg::MPIDR => "mpidr_el1",
+        sysreg::CNTFRQ => "cntfrq_el0",
+        sysreg::PMCR => "pmcr_el0",
+        sysreg::PMCNTENSET => "pmcntenset_el0",
+        sysreg::PMCNTENCLR => "pmcntenclr_el0",
+        sysreg::PMINTENSET => "pmintenset_el1",
+        sysreg::PMINTENCLR => "pmintenclr_el1",
+        sysreg::PMOVSSET => "pmovsset_el0",
+        sysreg::PMOVSCLR => "pmovsclr_el0",
+        sysreg::PMCCNTR => "pmccntr_el0",
+        sysreg::PMCCFILTR => "pmccfiltr_el0",
+        sysreg::PMSWINC => "pmswinc_el0",
+        sysreg::PMSELR => "pmselr_el0",
+        sysreg::PMXEVTYPER => "pmxevtyper_el0",
+        sysreg::PMXEVCNTR => "pmxevcntr_el0",
+        sysreg::ICC_SRE => "S3_0_C12_C12_5",
+        sysreg::ICC_IAR1 => "S3_0_C12_C12_0",
+        sysreg::ICC_EOIR1 => "S3_0_C12_C12_1",
+        sysreg::ICC_PMR => "S3_0_C4_C6_0",
+        sysreg::ICC_IGRPEN1 => "S3_0_C12_C12_7",
+        unknown => unreachable!("system register {unknown}"),
+    }
+}
