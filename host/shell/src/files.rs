@@ -148,7 +148,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let error = |path: &Path| check_writable("--output", path).unwrap_err();
         assert!(error(Path::new("/dev/full")).contains("/dev/full: cannot write to a character device"));
-        assert!(error(folder.path()).contains("it is a folder"));
+        assert!(error(folder.path()).contains("cannot write to a folder"));
         assert!(error(&folder.path().join("absent/r.json")).contains("No such file"));
         let possible = folder.path().join("r.json");
         check_writable("--output", &possible).unwrap();
