@@ -58,7 +58,8 @@ fn programs(folder: &Path) -> Vec<String> {
 fn statuses(kernel: &str, folder: &Path, programs: &[String]) -> BTreeMap<String, i32> {
     let with = programs.iter().map(String::as_str).chain(["run-all"]);
     let files: Vec<PathBuf> = with.map(|name| folder.join(name)).collect();
-    let mut arguments: Vec<String> = ["run", "--kernel", kernel, "--timeout", "1800"].map(str::to_owned).into();
+    let mut arguments: Vec<String> =
+        ["run", "--kernel", kernel, "--timeout", "1800", "--silence", "900"].map(str::to_owned).into();
     for file in files {
         arguments.extend(["--with".to_owned(), file.display().to_string()]);
     }

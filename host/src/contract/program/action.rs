@@ -119,7 +119,7 @@ pub enum Action {
     /// KVM_SET_MP_STATE of this vCPU to SUSPENDED. When KVM_RUN returns because an interrupt came for it
     /// (KVM_SYSTEM_EVENT_WAKEUP), it is set to RUNNABLE again.
     Suspend,
-    /// How long the runner's threads, guests included, have had a CPU so far: its result, in counter ticks.
+    /// How long this vCPU's thread, its guest included, has had a CPU so far: its result, in counter ticks.
     CpuTime,
     /// KVM_ARM_VCPU_INIT with the PMU, KVM_RUN, KVM_ARM_VCPU_INIT without it, KVM_RUN, of another vCPU of a VM of its
     /// own: the sequence of CVE-2024-53195.

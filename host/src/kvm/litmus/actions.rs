@@ -135,7 +135,7 @@ impl Run {
                 }
             }
             Action::Suspend => vcpu.sleep()?,
-            Action::CpuTime => return Ok(clock::ticks(clock::cpu_time().as_nanos() as u64) as i64),
+            Action::CpuTime => return Ok(clock::ticks(clock::thread_cpu_time().as_nanos() as u64) as i64),
             Action::ForbiddenInitSequence => {
                 if injected == Some(Fault::HostWarns) {
                     log::say("WARNING: vtick plays a kernel that warns, at arch/arm64/kvm/nowhere.c:1\n")
