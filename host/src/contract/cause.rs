@@ -31,7 +31,7 @@ struct Known {
     looks_so: fn(&Transcript) -> bool,
 }
 
-/// A vCPU in WFI is not woken by its timer.
+/// A vCPU in WFI, in PSCI CPU_SUSPEND or suspended by userspace is not woken by its timer.
 pub const WFI_NEVER_WAKES: Cause = Cause {
     fixed_by: Some("4ce98bf0865c"),
     what: "KVM: arm64: wake-up from WFI when irqchip is in userspace (broken by b57de4ffd7c6, about v5.19)",
@@ -102,7 +102,7 @@ fn storm_at(transcript: &Transcript, device: Levels) -> bool {
 /// Whether a vCPU sleeps past the deadline of one of its timers, and nobody was told.
 fn overslept(transcript: &Transcript) -> bool {
     transcript.endings.iter().any(|ending| match ending {
-        Ending::Stopped(stopped) => (stopped.in_wfi || stopped.in_hvc) && stopped.overdue().is_some(),
+        Ending::Stopped(stopped) => stopped.slept() && stopped.overdue().is_some(),
         _ => false,
     })
 }
@@ -111,7 +111,7 @@ fn overslept(transcript: &Transcript) -> bool {
 /// for as long.
 pub(super) fn has_overslept(transcript: &Transcript, ticks: u64) -> bool {
     let by = |ending: &Ending| match ending {
-        Ending::Stopped(stopped) if stopped.in_wfi || stopped.in_hvc => stopped.overdue(),
+        Ending::Stopped(stopped) if stopped.slept() => stopped.overdue(),
         _ => None,
     };
     transcript.endings.iter().filter_map(by).any(|overdue| overdue > ticks && transcript.waited < ticks / 2)
@@ -157,6 +157,16 @@ mod tests {
         assert_eq!(id_pfr1.fixed_by, Some("50e7cce81b9b"));
         assert_eq!(recognise(&refused(0x6030_0000_0013_c000)), None, "MIDR_EL1");
         assert_eq!(recognise(&refused(0x6030_0000_0013_df19)), None, "CNTV_CTL_EL0");
+    }
+
+    #[test]
+    fn a_vcpu_that_oversleeps_in_any_of_three_ways_looks_like_a_wfi_that_never_wakes() {
+        let awake = Stopped { in_wfi: false, ..Stopped::overslept() };
+        let at = |stopped| recognise(&transcript(Vec::new(), Ending::Stopped(stopped)));
+        assert_eq!(at(Stopped::overslept()), Some(WFI_NEVER_WAKES));
+        assert_eq!(at(Stopped { in_hvc: true, ..awake.clone() }), Some(WFI_NEVER_WAKES));
+        assert_eq!(at(Stopped { suspended: true, ..awake.clone() }), Some(WFI_NEVER_WAKES));
+        assert_eq!(at(awake), None);
     }
 
     #[test]

@@ -79,6 +79,7 @@ impl std::fmt::Display for Storm {
 /// What a vCPU that was stopped was doing, as a sentence.
 pub fn diagnose_stopped(s: &Stopped) -> String {
     let place = match (s.in_wfi, s.in_hvc) {
+        _ if s.suspended => "vCPU suspended by userspace, guest at PC",
         (true, _) => "guest asleep in WFI at PC",
         (_, true) => "guest in HVC at PC",
         _ => "guest did not end, stopped at PC",

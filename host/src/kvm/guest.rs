@@ -74,6 +74,7 @@ pub(super) fn stopped(vm: &Vm, vcpu: &Vcpu, levels: Levels) -> Result<Stopped, E
         // KVM may have stepped over the WFI already when the signal came.
         in_wfi: [pc, pc.wrapping_sub(4)].into_iter().any(|at| instruction(vm, &stage1, at) == Some(WFI)),
         in_hvc: last_instruction(vm, vcpu)? == Some(HVC),
+        suspended: vcpu.is_suspended()?,
         pstate: vcpu.register(registers::PSTATE)?,
         cntv_ctl: vcpu.register(registers::TIMER_CTL)?,
         cntv_cval: vcpu.register(registers::TIMER_CVAL)?,

@@ -258,6 +258,11 @@ impl Vcpu {
         }
     }
 
+    /// KVM_GET_MP_STATE: whether userspace has suspended the vCPU.
+    pub(super) fn is_suspended(&self) -> Result<bool, Error> {
+        Ok(self.fd.get_mp_state().call("KVM_GET_MP_STATE")?.mp_state == KVM_MP_STATE_SUSPENDED)
+    }
+
     /// KVM_GET_MP_STATE: whether the vCPU is off (PSCI).
     pub(super) fn is_off(&self) -> Result<bool, Error> {
         Ok(self.fd.get_mp_state().call("KVM_GET_MP_STATE")?.mp_state == KVM_MP_STATE_STOPPED)

@@ -65,6 +65,9 @@ pub struct Stopped {
     pub in_wfi: bool,
     /// Whether the instruction just before is HVC: the vCPU is in a call to KVM.
     pub in_hvc: bool,
+    /// Whether userspace had suspended the vCPU (KVM_MP_STATE_SUSPENDED): wherever the guest is, the vCPU sleeps.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub suspended: bool,
     /// PSTATE.
     pub pstate: u64,
     /// CNTV_CTL.
@@ -80,6 +83,13 @@ pub struct Stopped {
     pub levels: Levels,
 }
 
+impl Stopped {
+    /// Whether the vCPU slept: in WFI, in a call to KVM such as PSCI CPU_SUSPEND, or suspended by userspace.
+    pub fn slept(&self) -> bool {
+        self.in_wfi || self.in_hvc || self.suspended
+    }
+}
+
 #[cfg(test)]
 impl Stopped {
     /// A vCPU in WFI, whose vtimer's output has been due for 4000 ticks and was not reported.
@@ -90,6 +100,7 @@ impl Stopped {
             symbol: "0x40081234".to_owned(),
             in_wfi: true,
             in_hvc: false,
+            suspended: false,
             pstate: 0x3c5,
             cntv_ctl: 5,
             cntv_cval: 1000,
