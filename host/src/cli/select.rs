@@ -42,15 +42,10 @@ fn near<'a>(pattern: &str, names: impl Iterator<Item = &'a str>) -> String {
     let mut scored: Vec<(f64, &str)> = names.map(|name| (strsim::jaro_winkler(pattern, name), name)).collect();
     scored.sort_by(|a, b| b.0.total_cmp(&a.0));
     let near: Vec<&str> = scored.iter().take(3).filter(|(score, _)| *score > ALIKE).map(|(_, name)| *name).collect();
-    if near.is_empty() {
-        String::new()
-    } else {
-        {
-            let (last, others) = near.split_last().expect("there is one");
-            let others = others.iter().map(|name| format!("{name}, ")).collect::<String>();
-            let others = others.strip_suffix(", ").map_or(String::new(), |others| format!("{others} or "));
-            format!(" did you mean {others}{last}?")
-        }
+    match near.split_last() {
+        None => String::new(),
+        Some((only, [])) => format!(" did you mean {only}?"),
+        Some((last, others)) => format!(" did you mean {} or {last}?", others.join(", ")),
     }
 }
 

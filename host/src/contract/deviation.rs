@@ -17,39 +17,46 @@ pub struct Deviation {
     pub why: &'static str,
 }
 
+/// Why counters deviate under pKVM.
+const NO_OFFSETS: &str = "in protected mode the hypervisor offsets nothing, and lets the guest read the physical counter as it \
+                          is (__timer_enable_traps)";
+/// Why event counters deviate under pKVM.
+const NO_GUEST_EVENTS: &str = "in protected mode the hypervisor does not switch the host's perf events to the guest's: cycles \
+                               are not counted";
+
+fn is_protected(host: &Host) -> bool {
+    host.kvm_mode == "protected"
+}
+
 /// All deviations that are known.
 pub const DEVIATIONS: &[Deviation] = &[
     Deviation {
         check: "counter-offset-moves-both-counters",
         from: Some((6, 4)),
         until: None,
-        on: |host| host.kvm_mode == "protected",
-        why: "in protected mode the hypervisor offsets nothing, and lets the guest read the physical counter as it is \
-              (__timer_enable_traps)",
+        on: is_protected,
+        why: NO_OFFSETS,
     },
     Deviation {
         check: "cycle-counter-overflow-ends-kvm-run",
         from: None,
         until: None,
-        on: |host| host.kvm_mode == "protected",
-        why: "in protected mode the hypervisor does not switch the host's perf events to the guest's: cycles are not \
-              counted",
+        on: is_protected,
+        why: NO_GUEST_EVENTS,
     },
     Deviation {
         check: "physical-counter-set-through-one-reg-goes-on-from-there",
         from: Some((6, 4)),
         until: None,
-        on: |host| host.kvm_mode == "protected",
-        why: "in protected mode the hypervisor offsets nothing, and lets the guest read the physical counter as it is \
-              (__timer_enable_traps)",
+        on: is_protected,
+        why: NO_OFFSETS,
     },
     Deviation {
         check: "event-counter-overflow-ends-kvm-run",
         from: None,
         until: None,
-        on: |host| host.kvm_mode == "protected",
-        why: "in protected mode the hypervisor does not switch the host's perf events to the guest's: cycles are not \
-              counted",
+        on: is_protected,
+        why: NO_GUEST_EVENTS,
     },
     Deviation {
         check: "gic-system-registers-are-undefined",

@@ -258,14 +258,18 @@ impl Vcpu {
         }
     }
 
+    fn mp_state(&self) -> Result<u32, Error> {
+        Ok(self.fd.get_mp_state().call("KVM_GET_MP_STATE")?.mp_state)
+    }
+
     /// KVM_GET_MP_STATE: whether userspace has suspended the vCPU.
     pub(super) fn is_suspended(&self) -> Result<bool, Error> {
-        Ok(self.fd.get_mp_state().call("KVM_GET_MP_STATE")?.mp_state == KVM_MP_STATE_SUSPENDED)
+        Ok(self.mp_state()? == KVM_MP_STATE_SUSPENDED)
     }
 
     /// KVM_GET_MP_STATE: whether the vCPU is off (PSCI).
     pub(super) fn is_off(&self) -> Result<bool, Error> {
-        Ok(self.fd.get_mp_state().call("KVM_GET_MP_STATE")?.mp_state == KVM_MP_STATE_STOPPED)
+        Ok(self.mp_state()? == KVM_MP_STATE_STOPPED)
     }
 
     /// The program counter.

@@ -4,7 +4,7 @@ use vtick_abi::litmus::sysreg;
 
 use super::common::{
     PTIMER, VTIMER, asleep_before, expect_bits, expect_levels, expect_low_before, expect_quiet, expect_return,
-    levels_at, low_before, short,
+    levels_at, low_before, short, value_of,
 };
 use crate::contract::{
     Action, ActionRef, Check, Clause, Expectation, FailsOn, Fault, Judge, Program, TimerRegister, Transcript, Unheld,
@@ -121,15 +121,6 @@ pub(super) const CHECKS: &[Check] = &[
     },
 ];
 
-/// What an action returned, which must not be an error. Kernels before 6.4 have no ONE_REG for the ptimer.
-fn value_of(t: &Transcript, action: ActionRef) -> Result<u64, Unheld> {
-    match t.result(action)? {
-        error if error == -i64::from(libc::ENOENT) => not_exercised("this kernel has no ONE_REG for this register"),
-        error if (-4095..0).contains(&error) => violated(format!("KVM_GET_ONE_REG returned {error}")),
-        value => Ok(value as u64),
-    }
-}
-
 /// That an action succeeded.
 fn done(t: &Transcript, action: ActionRef, what: &str) -> Result<(), Unheld> {
     match t.result(action)? {
@@ -148,7 +139,8 @@ fn one_reg_reads(p: &mut Program, cval: TimerRegister, ctl: TimerRegister) -> Ju
     p.expect(Expectation::ResultIsOf(cval, armed));
     p.expect(Expectation::Result(ctl, 1));
     judge(move |t| {
-        let (due, cval, ctl) = (t.at(armed)?.value, value_of(t, cval)?, value_of(t, ctl)?);
+        let (due, cval, ctl) =
+            (t.at(armed)?.value, value_of(t, cval, "KVM_GET_ONE_REG")?, value_of(t, ctl, "KVM_GET_ONE_REG")?);
         if (cval, ctl) != (due, 1) {
             return violated(format!("ONE_REG reads CVAL {cval}, CTL {ctl:#x}; the guest wrote {due} and 0x1"));
         }

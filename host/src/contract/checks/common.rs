@@ -2,7 +2,9 @@
 
 use vtick_abi::litmus::sysreg;
 
-use crate::contract::{Expectation, GuestRecord, Program, Step, Transcript, Unheld, Value, disturbed, violated};
+use crate::contract::{
+    ActionRef, Expectation, GuestRecord, Program, Step, Transcript, Unheld, Value, disturbed, not_exercised, violated,
+};
 use crate::lines::Levels;
 
 /// One of the two timers that a guest at EL1 has.
@@ -79,6 +81,16 @@ pub(super) fn short(p: &Program) -> u64 {
 /// Longer than KVM polls before it lets a halted vCPU sleep (halt_poll_ns, 500 us).
 pub(super) fn sleep(p: &Program) -> u64 {
     p.us(3000)
+}
+
+/// What the action returned, which made the call `what` and must not have failed. Kernels before 6.4 have neither ONE_REG for
+/// the physical timer and its counter nor a counter offset.
+pub(super) fn value_of(t: &Transcript, action: ActionRef, what: &str) -> Result<u64, Unheld> {
+    match t.result(action)? {
+        error if error == -i64::from(libc::ENOENT) => not_exercised("this kernel has no ONE_REG for this register"),
+        error if (-4095..0).contains(&error) => violated(format!("{what} returned {error}")),
+        value => Ok(value as u64),
+    }
 }
 
 /// What [`levels_at`] sees, as something that the program expects.

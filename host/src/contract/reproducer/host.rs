@@ -255,12 +255,9 @@ fn textwrap(text: &str) -> Vec<String> {
 
 /// The function that does what the program asks its host for.
 fn act(source: &Source<'_>, later: bool, done_at: bool) -> String {
-    let late = if later { ", int late" } else { "" };
-    let mut text = format!("/* What the guest asks for. */\nstatic void act(struct vcpu *v, int action{late})\n{{\n");
-    if later {
-        text =
-            text.replace("act(struct vcpu *v, int action, int late)", "act_late(struct vcpu *v, int action, int late)");
-    }
+    let function =
+        if later { "act_late(struct vcpu *v, int action, int late)" } else { "act(struct vcpu *v, int action)" };
+    let mut text = format!("/* What the guest asks for. */\nstatic void {function}\n{{\n");
     text += "\tlong ret = 0;\n\n\tswitch (action) {\n";
     for (index, action) in source.program.actions().iter().enumerate() {
         text += &format!("\tcase {index}:\t/* {} */\n", source.program.action_line(*action));

@@ -181,11 +181,8 @@ pub(super) fn of_levels(levels: Levels) -> String {
     let mut said: Vec<String> =
         names.iter().filter(|(bit, _)| levels.contains(*bit)).map(|(_, name)| (*name).to_owned()).collect();
     let unknown = levels.0 & !7;
-    if unknown != 0 || said.is_empty() {
+    if unknown != 0 {
         said.push(format!("{unknown:#x}"));
     }
-    match &said[..] {
-        [one] if unknown == 0 && one == "0x0" => "0".to_owned(),
-        said => said.join(" | "),
-    }
+    if said.is_empty() { "0".to_owned() } else { said.join(" | ") }
 }
