@@ -286,7 +286,8 @@ fn reached_nothing(said: &[String]) -> Option<String> {
     Some(reason.map_or_else(|| "apt-get update fetched nothing".to_owned(), |line| line[2..].trim().to_owned()))
 }
 
-fn targets() -> Command {
+/// The command that lists the configured sources of packages.
+pub(crate) fn targets() -> Command {
     let mut command = Command::new("apt-get");
     command.args(["indextargets", "--format", "$(CREATED_BY)|$(ORIGIN)|$(REPO_URI)|$(RELEASE)|$(COMPONENT)"]);
     command.env("LC_ALL", "C");

@@ -11,7 +11,7 @@ use crate::process::run;
 use crate::say::say;
 use crate::toolchain::{Toolchain, rustc};
 use crate::vtick::CANNOT_RUN;
-use crate::{artifacts, install, kernel, native, qemu};
+use crate::{apt, artifacts, install, kernel, native, qemu};
 
 /// Room that everything takes which is fetched, and what is built: in mebibytes.
 const ROOM_IN_CACHE: u64 = 1500;
@@ -80,7 +80,7 @@ pub(crate) fn doctor() -> Result<i32> {
     let fetches =
         findings.iter().any(|finding| matches!(finding.state, State::Comes(..)) && finding.what != "programs");
     if fetches {
-        findings.push(finding("apt", apt()));
+        findings.push(finding("apt", archive()));
     }
     findings.push(finding("browser", browser()));
     let text: String = findings.iter().map(ToString::to_string).collect();
@@ -186,8 +186,8 @@ fn kernel_of_host(cache: &Cache) -> Result<State> {
 }
 
 /// Whether what comes can come.
-fn apt() -> State {
-    let targets = Command::new("apt-get").arg("indextargets").env("LC_ALL", "C").output();
+fn archive() -> State {
+    let targets = apt::targets().output();
     match targets {
         Ok(told) if told.status.success() => State::There("Debian's archive is reached through it".to_owned()),
         Ok(told) => {

@@ -6,6 +6,7 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 
 use super::code::Code;
+use crate::list;
 
 /// A line of the list.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,16 +22,7 @@ pub(crate) struct Entry {
 
 /// Reads the list; there need not be one.
 pub(crate) fn read(path: &Path) -> Result<Vec<Entry>> {
-    if !path.exists() {
-        return Ok(Vec::new());
-    }
-    let text = vtick_shell::read_text("the list of unreachable code", path).map_err(anyhow::Error::msg)?;
-    parse(&text).with_context(|| path.display().to_string())
-}
-
-fn parse(text: &str) -> Result<Vec<Entry>> {
-    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty() && !line.starts_with('#'));
-    lines.map(|(number, line)| entry(line).with_context(|| format!("line {}: {line:?}", number + 1))).collect()
+    list::read("the list of unreachable code", path, entry)
 }
 
 /// `SYMBOL FINGERPRINT|* +FROM..+TO|all REASON`
@@ -71,6 +63,10 @@ pub(crate) fn find<'a>(entries: &'a [Entry], code: &Code, address: u64) -> Optio
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn parse(text: &str) -> Result<Vec<Entry>> {
+        list::parse(text, entry)
+    }
 
     #[test]
     fn a_line_is_about_one_code_or_about_all_of_a_function_in_any() {

@@ -15,6 +15,7 @@ use anyhow::{Context, Result, bail};
 use self::inventory::Inventory;
 use crate::artifacts;
 use crate::cache::Cache;
+use crate::digest::sha256_of_file;
 use crate::process::run;
 use crate::say::say;
 use crate::toolchain::{Toolchain, cargo};
@@ -49,7 +50,7 @@ pub(crate) fn dist(cache: &Cache, toolchain: &Toolchain, output: Option<&Path>) 
             .with_context(|| format!("cannot copy {paper}"))?;
     }
     write("LICENSES-OF-PARTS.txt", &licences::text(&inventory)?)?;
-    write("vtick.cdx.json", &sbom::cyclonedx(&inventory, &pack::digest_of(&runner)?))?;
+    write("vtick.cdx.json", &sbom::cyclonedx(&inventory, &sha256_of_file(&runner)?))?;
     write("BUILD.txt", &source.how_to_build(version, &inventory.compiler))?;
 
     let files = pack::files(&folder)?;

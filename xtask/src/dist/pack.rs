@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use flate2::{Compression, GzBuilder};
-use sha2::{Digest, Sha256};
+
+use crate::digest::sha256_of_file;
 
 /// All files below `folder`, as seen from there, in a fixed order.
 pub(super) fn files(folder: &Path) -> Result<Vec<PathBuf>> {
@@ -47,14 +48,8 @@ pub(super) fn archive(folder: &Path, name: &str, files: &[PathBuf], time: u64, a
 
 /// Lines for `sha256sum --check`, of files of `folder`.
 pub(super) fn sums(folder: &Path, files: impl Iterator<Item = PathBuf>) -> Result<String> {
-    let line = |file: PathBuf| Ok(format!("{}  {}\n", digest_of(&folder.join(&file))?, file.display()));
+    let line = |file: PathBuf| Ok(format!("{}  {}\n", sha256_of_file(&folder.join(&file))?, file.display()));
     files.map(line).collect()
-}
-
-/// The SHA-256 of a file.
-pub(super) fn digest_of(file: &Path) -> Result<String> {
-    let bytes = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
-    Ok(Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 #[cfg(test)]

@@ -1,16 +1,16 @@
 //! Results of cells that are kept from one matrix to the next.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::{Context, Result};
-use sha2::{Digest, Sha256};
+use anyhow::Result;
 
 use super::cell::Cell;
 use super::index::Entry;
 use super::wanted::Wanted;
 use crate::artifacts::Programs;
 use crate::cache::Cache;
+use crate::digest::{sha256, sha256_of_file};
 use crate::kernel::Kernel;
 
 /// The folder of kept cells.
@@ -25,7 +25,7 @@ const FOLDER: &str = "matrix";
 
 impl Store {
     pub(super) fn open(cache: &Cache, programs: &Programs, fresh: bool) -> Result<Store> {
-        let digests = [&programs.vtick, &programs.agent].map(|path| digest_of_file(path));
+        let digests = [&programs.vtick, &programs.agent].map(|path| sha256_of_file(path).map(short));
         let [vtick, agent] = digests;
         fs::create_dir_all(cache.path(FOLDER))?;
         Ok(Store { cache: cache.clone(), programs: format!("{}{}", vtick?, agent?), fresh })
@@ -39,7 +39,8 @@ impl Store {
     /// Digest of all that a cell's result depends on.
     pub(super) fn key(&self, cell: &Cell, kernel: &Kernel, wanted: &Wanted) -> Result<String> {
         let what = format!("{:?} {:?}", cell.host, wanted.steps());
-        Ok(digest(format!("{}{}{what}", self.programs, digest_of_file(&kernel.image)?).as_bytes()))
+        let kernel = short(sha256_of_file(&kernel.image)?);
+        Ok(short(sha256(format!("{}{kernel}{what}", self.programs).as_bytes())))
     }
 
     /// What came of this cell before.
@@ -65,12 +66,8 @@ fn entry_name(key: &str) -> String {
     format!("{key}.json")
 }
 
-fn digest_of_file(path: &Path) -> Result<String> {
-    let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-    Ok(digest(&bytes))
-}
-
-fn digest(bytes: &[u8]) -> String {
-    let digest = Sha256::digest(bytes);
-    digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+/// The part of a digest that tells entries apart: names of files stay short.
+fn short(mut digest: String) -> String {
+    digest.truncate(32);
+    digest
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 
 use super::sample::Mutant;
+use crate::list;
 
 /// A line of the list: a mutant, and why it survives.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,16 +29,7 @@ const CLASSES: [(Class, &str); 2] = [(Class::Equivalent, "equivalent"), (Class::
 
 /// Reads the list; there need not be one.
 pub(crate) fn read(path: &Path) -> Result<Vec<Known>> {
-    if !path.exists() {
-        return Ok(Vec::new());
-    }
-    let text = vtick_shell::read_text("the list of known mutants", path).map_err(anyhow::Error::msg)?;
-    parse(&text).with_context(|| path.display().to_string())
-}
-
-fn parse(text: &str) -> Result<Vec<Known>> {
-    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty() && !line.starts_with('#'));
-    lines.map(|(number, line)| known(line).with_context(|| format!("line {}: {line:?}", number + 1))).collect()
+    list::read("the list of known mutants", path, known)
 }
 
 /// `NAME FINGERPRINT CLASS REASON`
@@ -63,6 +55,10 @@ mod tests {
     use super::super::kinds::Kind;
     use super::*;
     use crate::emulated::Patch;
+
+    fn parse(text: &str) -> Result<Vec<Known>> {
+        list::parse(text, known)
+    }
 
     #[test]
     fn a_line_is_about_a_mutant_of_one_code() {
