@@ -8,6 +8,10 @@ use anyhow::{Context, Result, bail};
 use crate::process::{Interrupted, check_interrupted, run};
 use crate::progress::Step;
 
+/// For how long apt waits while another program installs packages, in seconds: a fresh cloud machine upgrades itself
+/// after its first boot.
+const LOCK_TIMEOUT: &str = "DPkg::Lock::Timeout=600";
+
 /// The first of `programs` that is there. Where none is, root installs Debian's `package`; anyone else is told to.
 pub(crate) fn ensure(programs: &[&str], package: &str) -> Result<PathBuf> {
     let look = || found(programs);
@@ -21,7 +25,7 @@ pub(crate) fn ensure(programs: &[&str], package: &str) -> Result<PathBuf> {
     let step = Step::essential(format!("Installing {package}"));
     let install = || {
         let mut apt = Command::new("apt-get");
-        apt.args(["install", "-y", "--no-install-recommends", package])
+        apt.args(["install", "-y", "--no-install-recommends", "-o", LOCK_TIMEOUT, package])
             .env("DEBIAN_FRONTEND", "noninteractive")
             .env("LC_ALL", "C");
         run(&mut apt, Some(&step))
