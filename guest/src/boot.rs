@@ -36,11 +36,6 @@ const TCR: u64 = 32 | (0b01 << 8) | (0b01 << 10) | (0b11 << 12) | (1 << 23) | (0
 /// SCTLR_EL1: the RES1 bits of Armv8.0, and M, C, I (MMU, data and instruction caches).
 const SCTLR: u64 = 0x30d0_0800 | (1 << 12) | (1 << 2) | 1;
 
-/// Address of the first instruction, where a vCPU starts that is turned on by another.
-pub(crate) fn entry() -> u64 {
-    _start as *const () as u64
-}
-
 /// Where the host enters every vCPU: EL1h, MMU off, all interrupts masked, x0 = index of the vCPU.
 ///
 /// # Safety

@@ -8,7 +8,7 @@ use vtick_abi::layout::{MAX_VCPUS, PROGRAM_BASE, records_base};
 use vtick_abi::litmus::{self as abi, Header, Op, Record, base, code, kind};
 
 use crate::vectors::{self, Frame, Handled};
-use crate::{boot, mailbox, mmio, sysreg};
+use crate::{mailbox, mmio, sysreg};
 
 /// What one vCPU keeps while it runs a program. Its main program and its interrupt handler both use it, and the second
 /// may interrupt the first anywhere: hence atomics.
@@ -189,7 +189,8 @@ fn execute(vcpu: usize, op: &Op, operand: u64) -> u64 {
         }
         code::LOAD => return load(op.what, op.extra),
         code::STORE => store(op.what, op.extra, operand),
-        code::HVC => return sysreg::hvc([operand, op.extra, boot::entry(), op.what.into()]),
+        // PSCI CPU_ON starts a vCPU at the first byte of the image: link.ld asserts that `_start` is there.
+        code::HVC => return sysreg::hvc([operand, op.extra, layout::IMAGE_BASE, op.what.into()]),
         code::ACTION => mailbox::write(vtick_abi::mailbox::ACTION, op.extra),
         code::SIGNAL => return flag(op.what + operand as u16).fetch_add(1, SeqCst) + 1,
         code::AWAIT => {

@@ -1,10 +1,10 @@
 //! What stands in for `kvm` on anything but arm64 Linux: there is no way to get a [`Kvm`] here, and so nothing to run.
 
-use crate::contract::fault::Fault;
-use crate::contract::{Program, Transcript};
-use crate::latency::{AccessCosts, Irqchip, Measurement, Scenario};
-use crate::machine::{Booted, Setup};
-use crate::report::Host;
+use vtick_contract::fault::Fault;
+use vtick_contract::{Program, Transcript};
+use vtick_core::Host;
+use vtick_latency::{AccessCosts, Irqchip, Measurement, Scenario};
+use vtick_machine::{Booted, Setup};
 
 /// KVM on this machine: no value of it exists.
 pub enum Kvm {}

@@ -75,16 +75,31 @@ pub(crate) fn programs_in(folder: &Path) -> Result<Programs> {
 /// Builds the first process of the demonstration's guest.
 pub(crate) fn init(toolchain: &Toolchain) -> Result<PathBuf> {
     build(toolchain, "Building the guest's first process", toolchain.runner(), |cargo| {
-        cargo.args(["--package", "vtick-init"])
+        cargo.args(["--package", "vtick-demo"])
     })?;
-    Ok(cross().join(toolchain.runner()).join(PROFILE).join("vtick-init"))
+    Ok(cross().join(toolchain.runner()).join(PROFILE).join("vtick-demo"))
 }
 
 /// Lints what only the cross compiler sees: the guest, and the code for arm64 Linux. What it finds it prints; whether
 /// all was well.
 pub(crate) fn lint(toolchain: &Toolchain) -> Result<bool> {
     let guest = guest(toolchain)?;
-    let linux = ["vtick", "vtick-agent", "vtick-gic", "vtick-frame", "vtick-init"];
+    let linux = [
+        "vtick",
+        "vtick-agent",
+        "vtick-contract",
+        "vtick-core",
+        "vtick-demo",
+        "vtick-explore",
+        "vtick-frame",
+        "vtick-gic",
+        "vtick-kernel-image",
+        "vtick-latency",
+        "vtick-machine",
+        "vtick-report",
+        "vtick-shell",
+        "vtick-trace",
+    ];
     let mut clean = true;
     for (target, packages) in [(GUEST, &["vtick-guest", "vtick-abi"][..]), (toolchain.runner(), &linux)] {
         let mut clippy = toolchain.clippy();

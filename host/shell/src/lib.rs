@@ -2,6 +2,7 @@
 
 mod escape;
 mod files;
+pub mod say;
 
 pub use escape::{Escape, Typed};
 pub use files::{

@@ -3,9 +3,10 @@
 use super::select::{SCENARIO, select};
 use super::{Done, Output, RunArgs};
 use crate::kvm::Kvm;
-use crate::latency::{BOUND, Irqchip, SCENARIOS, Scenario};
-use crate::report::{Host, Record, latency, lines, rates, terminal};
-use crate::say::println;
+use vtick_core::Host;
+use vtick_latency::{BOUND, Irqchip, SCENARIOS, Scenario};
+use vtick_report::{Record, latency, lines, rates, terminal};
+use vtick_shell::say::println;
 
 #[derive(clap::Args)]
 pub(super) struct BenchArgs {
@@ -124,7 +125,7 @@ fn measure(args: &BenchArgs, chosen: &[Scenario], mut output: Output) -> anyhow:
                 latency::outcome(&record.host, &outcome);
             } else {
                 println!("{}", lines::measured(&record.host, &outcome));
-                crate::say::flush();
+                vtick_shell::say::flush();
             }
             record.latency.push(outcome);
         }
@@ -170,7 +171,7 @@ fn chips(args: &BenchArgs, scenario: &Scenario) -> Vec<(Irqchip, u64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::latency::{Beside, Stimulus, Wait};
+    use vtick_latency::{Beside, Stimulus, Wait};
 
     #[test]
     fn vcpus_that_spin_for_each_other_are_measured_on_cpus_that_run_at_the_same_time() {

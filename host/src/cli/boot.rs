@@ -11,9 +11,10 @@ use vtick_shell::{MOST, MOST_OF_KERNEL, check_writable, open_regular, open_writa
 
 use super::Done;
 use crate::kvm::Kvm;
-use crate::machine::{Console, Disk, Ended, Listen, Pmu, Setup, SetupError};
-use crate::say::print;
-use crate::trace::{Tape, chrome};
+use vtick_machine::{Console, Disk, Ended, Listen, Pmu, Setup, SetupError};
+use vtick_report::chrome;
+use vtick_shell::say::print;
+use vtick_trace::Tape;
 
 /// RAM comes in units of this: kernels are placed by it.
 const UNIT: u64 = 2 << 20;

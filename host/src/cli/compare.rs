@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use super::{Done, read_record};
-use crate::report;
-use crate::say::{print, println};
+
+use vtick_shell::say::{print, println};
 
 #[derive(clap::Args)]
 pub(super) struct CompareArgs {
@@ -31,7 +31,7 @@ fn percent(text: &str) -> Result<f64, String> {
 }
 
 pub(super) fn run(args: &CompareArgs) -> anyhow::Result<Done> {
-    let comparison = report::compare(&read_record(&args.before)?, &read_record(&args.after)?)?;
+    let comparison = vtick_report::compare(&read_record(&args.before)?, &read_record(&args.after)?)?;
     print!("{}", comparison.to_text(args.markdown));
     let over = args.fail_over.map(|limit| (limit, comparison.over(limit)));
     if let Some((limit, over)) = &over {

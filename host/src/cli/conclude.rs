@@ -4,9 +4,12 @@
 use super::journal::Journal;
 use super::test::{TestArgs, conclusion, show};
 use super::{Done, Output};
-use crate::contract::{self, Case, Judgement, Verdict};
-use crate::report::{CheckRecord, Overall, Record, Tally, terminal};
-use crate::say::println;
+use vtick_contract::CheckRecord;
+use vtick_contract::Overall;
+use vtick_contract::Tally;
+use vtick_contract::{Case, Judgement, Verdict};
+use vtick_report::{Record, terminal};
+use vtick_shell::say::println;
 
 /// Sums up what the journal holds of what was to run; `why`: what ended the run.
 pub(super) fn conclude(chosen: Vec<Case>, args: &TestArgs, why: &str, mut output: Output) -> anyhow::Result<Done> {
@@ -19,7 +22,7 @@ pub(super) fn conclude(chosen: Vec<Case>, args: &TestArgs, why: &str, mut output
             || {
                 let reason = format!("the run ended before it: {why}");
                 let judgement = Judgement { verdict: Verdict::NotExercised, reason };
-                (contract::past(case, &record.host, judgement, None), false)
+                (vtick_contract::past(case, &record.host, judgement, None), false)
             },
             |(result, told)| (result, told == super::journal::Told::Yes),
         );

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use super::select::{CHECK, select};
 use super::{Done, EXAMPLE_CNTFRQ};
-use crate::contract::{Case, Check, File, Litmus, checks, reproducer};
-use crate::say::print;
+use vtick_contract::{Case, Check, File, Litmus, checks, reproducer};
+use vtick_shell::say::print;
 
 #[derive(clap::Args)]
 pub(super) struct ExportArgs {

@@ -9,12 +9,13 @@
 //! boot: whoever waits longer waits for a dead one.
 
 use std::path::Path;
+use vtick_contract::CheckRecord;
 
 use serde::{Deserialize, Serialize};
 
-use crate::contract::{self, Case, Judgement, Transcript, Verdict};
-use crate::report::{CheckRecord, Host};
-use crate::say::println;
+use vtick_contract::{Case, Judgement, Transcript, Verdict};
+use vtick_core::Host;
+use vtick_shell::say::println;
 
 /// A verdict as it stands in the journal.
 #[derive(Serialize, Deserialize)]
@@ -74,7 +75,7 @@ impl Journal {
     /// What an earlier run found out about a check.
     pub(super) fn past(&self, case: &Case, host: &Host) -> Option<(CheckRecord, Told)> {
         let (entry, told) = self.past.verdicts.iter().find(|(entry, _)| entry.name == case.name())?;
-        Some((contract::past(case, host, entry.judgement.clone(), entry.transcript.clone()), *told))
+        Some((vtick_contract::past(case, host, entry.judgement.clone(), entry.transcript.clone()), *told))
     }
 
     /// The run begins, on this host.

@@ -109,7 +109,7 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(e) => {
             // Help and version are no errors.
-            crate::say::check(e.print());
+            vtick_shell::say::check(e.print());
             let planned = std::env::args().any(|arg| arg == "--plan");
             return match (e.use_stderr(), planned) {
                 (true, _) => CANNOT_RUN.into(),
@@ -128,7 +128,7 @@ pub fn main() -> ExitCode {
         Command::Compare(args) => (compare::run(&args), false),
         Command::Reference => (reference::run(), false),
     };
-    crate::say::flush();
+    vtick_shell::say::flush();
     match done {
         Ok(Done::Ran(true) | Done::Planned) => OK.into(),
         Ok(Done::Said) if plan => NOTHING_TO_RUN.into(),
@@ -143,7 +143,7 @@ pub fn main() -> ExitCode {
 }
 
 /// Reads the measurements of a record.
-fn read_record(path: &Path) -> anyhow::Result<crate::report::Measured> {
+fn read_record(path: &Path) -> anyhow::Result<vtick_report::Measured> {
     measured(path, &read_text(path)?)
 }
 
@@ -158,8 +158,8 @@ fn read_text(path: &Path) -> anyhow::Result<String> {
 }
 
 /// The measurements of a record that was read from `path`.
-fn measured(path: &Path, json: &str) -> anyhow::Result<crate::report::Measured> {
-    let record = crate::report::Measured::from_json(json).map_err(|e| anyhow::anyhow!("{}: {e}", path.display()))?;
+fn measured(path: &Path, json: &str) -> anyhow::Result<vtick_report::Measured> {
+    let record = vtick_report::Measured::from_json(json).map_err(|e| anyhow::anyhow!("{}: {e}", path.display()))?;
     anyhow::ensure!(
         !record.latency.is_empty(),
         "{}: the record has no measurements; `bench` writes records that have",
@@ -182,7 +182,7 @@ impl Output {
         }
     }
 
-    fn write(&mut self, record: &crate::report::Record) -> anyhow::Result<()> {
+    fn write(&mut self, record: &vtick_report::Record) -> anyhow::Result<()> {
         use std::io::Write;
         let Some((path, file)) = &mut self.0 else { return Ok(()) };
         let json = record.to_json();

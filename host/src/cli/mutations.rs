@@ -8,12 +8,15 @@ use clap::Parser;
 use vtick_abi::measure::Sample;
 
 use super::{Cli, Command, compare, report};
-use crate::contract::{self, Ending, Event, GuestRecord, Program, Return, Stopped, Transcript, checks};
-use crate::exit::Exit;
-use crate::latency::{Irqchip, Ledger, Measurement, SCENARIOS, Scenario};
-use crate::lines::{Levels, Line};
-use crate::report::{Host, Record, Unit};
-use crate::say::captured;
+use vtick_contract::{Ending, Event, GuestRecord, Program, Return, Transcript, checks};
+use vtick_core::Host;
+use vtick_core::Unit;
+use vtick_core::exit::Exit;
+use vtick_core::lines::{Levels, Line};
+use vtick_core::stopped::Stopped;
+use vtick_latency::{Irqchip, Ledger, Measurement, SCENARIOS, Scenario};
+use vtick_report::Record;
+use vtick_shell::say::captured;
 
 /// Numbers at which sums and products go wrong, and what is no number of ours.
 const NUMBERS: [&str; 16] = [
@@ -94,7 +97,11 @@ fn transcript(program: &Program) -> Transcript {
     }
     let actions = 0..program.actions().len();
     events.extend(actions.map(|action| Event::Action { at: 2000, action, result: -22, due: None }));
-    let endings = vec![Ending::Stopped(Stopped::overslept()); program.setup.vcpus];
+    let endings =
+        vec![
+            Ending::Stopped(Stopped { in_wfi: true, cntv_ctl: 5, cntv_cval: 1000, cntvct: 5000, ..Stopped::default() });
+            program.setup.vcpus
+        ];
     Transcript::new(program, events, endings, 100)
 }
 
@@ -102,10 +109,10 @@ fn transcript(program: &Program) -> Transcript {
 fn of_checks() -> String {
     let mut record = Record::new(host());
     for check in checks::all().step_by(9) {
-        record.checks.push(contract::run(
-            &contract::Case::Check(check),
+        record.checks.push(vtick_contract::run(
+            &vtick_contract::Case::Check(check),
             &record.host,
-            contract::Terms::EXACT,
+            vtick_contract::Terms::EXACT,
             |program| Ok::<_, String>(transcript(program)),
         ));
     }

@@ -3,7 +3,7 @@
 use clap::{Arg, Command, CommandFactory};
 
 use super::{Cli, Done};
-use crate::say::print;
+use vtick_shell::say::print;
 
 pub(super) fn run() -> anyhow::Result<Done> {
     print!("{}", page());

@@ -5,11 +5,12 @@ use anstream::println;
 
 use super::Done;
 use super::test::{REST, terms};
-use crate::contract::fault::Described;
-use crate::contract::{self, Case, Check};
 use crate::kvm::Kvm;
-use crate::report::terminal::{self, Timelines};
-use crate::report::{Meaning, Tally};
+use vtick_contract::Meaning;
+use vtick_contract::Tally;
+use vtick_contract::fault::Described;
+use vtick_contract::{Case, Check};
+use vtick_report::terminal::{self, Timelines};
 
 /// After so many checks there is a word of how far it has come.
 const SIGN_OF_LIFE: usize = 20;
@@ -54,7 +55,7 @@ pub(super) fn rehearse(
             if done > 0 && done.is_multiple_of(SIGN_OF_LIFE) {
                 println!("seed {seed}: {done} checks so far");
             }
-            let mut result = contract::run(&Case::Check(check), &host, terms, |program| {
+            let mut result = vtick_contract::run(&Case::Check(check), &host, terms, |program| {
                 kvm.run(program, fault.map(|fault| fault.fault))
             });
             if fault.is_some() {

@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use super::{Done, measured, read_text};
-use crate::report::atlas::{self, Atlas};
-use crate::report::verdicts::{self, Absent, Verdicts};
-use crate::report::{Measured, html, latency, rates, terminal};
-use crate::say::print;
+use vtick_report::atlas::{self, Atlas};
+use vtick_report::verdicts::{self, Absent, Verdicts};
+use vtick_report::{Measured, html, latency, rates, terminal};
+use vtick_shell::say::print;
 
 #[derive(clap::Args)]
 pub(super) struct ReportArgs {

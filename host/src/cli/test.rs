@@ -9,15 +9,20 @@ use super::journal::{Journal, Told};
 use super::rehearsal::{self, Seeds};
 use super::select::{CHECK, FAULT, select};
 use super::{Done, EXAMPLE_CNTFRQ, Live, Output, RunArgs};
-use crate::contract::fault::{Described, FAULTS};
-use crate::contract::{
+use crate::kvm::Kvm;
+use vtick_contract::CheckRecord;
+use vtick_contract::Meaning;
+use vtick_contract::Overall;
+use vtick_contract::Tally;
+use vtick_contract::fault::{Described, FAULTS};
+use vtick_contract::{
     self, Case, Check, Clause, Clauses, Costs, FailsOn, Fault, File, Terms, Transcript, Verdict, checks,
 };
-use crate::kvm::Kvm;
-use crate::report::terminal::{self, Timelines};
-use crate::report::verdicts::{self, Verdicts};
-use crate::report::{CheckRecord, Host, Meaning, Overall, Record, Tally, lines};
-use crate::say::{print, println};
+use vtick_core::Host;
+use vtick_report::terminal::{self, Timelines};
+use vtick_report::verdicts::{self, Verdicts};
+use vtick_report::{Record, lines};
+use vtick_shell::say::{print, println};
 
 #[derive(clap::Args)]
 pub(super) struct TestArgs {
@@ -202,7 +207,7 @@ fn explain(check: &Check) {
         }
         FailsOn::KernelsAlone(reason) => println!("  fails on no fault that can be injected: {reason}"),
     }
-    for deviation in contract::DEVIATIONS.iter().filter(|deviation| deviation.check == check.name) {
+    for deviation in vtick_contract::DEVIATIONS.iter().filter(|deviation| deviation.check == check.name) {
         println!("  deviates {}: {}", deviation.range(), deviation.why);
     }
     println!("  program  (as a file for --program has it; docs/litmus.md)");
@@ -260,9 +265,9 @@ fn run_cases(
             println!("{}", lines::begin(&record.host, case.name(), case.clause()));
         }
         let mut result = if offered <= 0 && case.needs_the_mode(&record.host) {
-            contract::without_the_mode(case, &record.host, offered)
+            vtick_contract::without_the_mode(case, &record.host, offered)
         } else {
-            contract::run(case, &record.host, terms, |program| kvm.run(program, fault.map(|fault| fault.fault)))
+            vtick_contract::run(case, &record.host, terms, |program| kvm.run(program, fault.map(|fault| fault.fault)))
         };
         if fault.is_some() {
             // Deviations are of kernels as they are.
@@ -371,8 +376,8 @@ fn catch_faults(injected: &[&Described], among: &[&'static Check], ask_the_model
         }
         tried += 1;
         for check in due {
-            let execute = |program: &contract::Program| kvm.run(program, Some(fault.fault));
-            let result = contract::run(&Case::Check(check), &host, terms, execute);
+            let execute = |program: &vtick_contract::Program| kvm.run(program, Some(fault.fault));
+            let result = vtick_contract::run(&Case::Check(check), &host, terms, execute);
             let mut unexpected = result.objections.into_iter().filter(|opinion| opinion.expected.is_none());
             objection = objection.or_else(|| unexpected.next().map(|opinion| opinion.objection));
             results.push((check.name, result.judgement));

@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 
 use super::{Context, Error};
-use crate::latency::place;
+use vtick_latency::place;
 
 /// The CPUs that this process might run on when it started.
 static ALLOWED: OnceLock<Vec<usize>> = OnceLock::new();

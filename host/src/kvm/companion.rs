@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use super::measure::{MeasureError, measure};
 use super::vgic::Vgic;
 use super::{Context, Error, affinity};
-use crate::latency::{Beside, Irqchip, SCENARIOS, Scenario};
+use vtick_latency::{Beside, Irqchip, SCENARIOS, Scenario};
 
 /// A thread that runs until this is finished or dropped.
 pub(super) struct Companion {

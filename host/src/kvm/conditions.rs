@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::affinity;
-use crate::latency::Conditions;
+use vtick_latency::Conditions;
 
 /// Watches the thread that makes it.
 pub(super) struct Watch {

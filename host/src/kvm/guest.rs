@@ -6,9 +6,11 @@ use super::clock::counter;
 use super::vcpu::Vcpu;
 use super::vm::Vm;
 use super::{Error, registers};
-use crate::contract::{Ending, Ptimer, Stopped};
-use crate::lines::Levels;
-use crate::machine::Stage1;
+use vtick_contract::Ending;
+use vtick_core::lines::Levels;
+use vtick_core::stopped::Ptimer;
+use vtick_core::stopped::Stopped;
+use vtick_machine::Stage1;
 
 /// `wfi` (Arm ARM DDI 0487, C6.2: WFI).
 pub(super) const WFI: u32 = 0xd503_207f;

@@ -9,8 +9,8 @@ use std::path::Path;
 use super::vgic::{self, Vgic};
 use super::{affinity, clock, vm};
 use crate::identity;
-use crate::latency::{power, settings};
-use crate::report::{Host, Unit};
+use vtick_core::{Host, Unit};
+use vtick_latency::{power, settings};
 
 /// Describes the host, as far as it can be found out without changing anything.
 pub(super) fn describe() -> Host {

@@ -4,10 +4,10 @@ use vtick_abi::layout::{GICC_BASE, GICC_SIZE, GICD_BASE, GICD_SIZE};
 
 use super::vm::Vm;
 use super::{Error, clock};
-use crate::controller::{Access, Controller};
-use crate::exit::Exit;
-use crate::latency::{AccessCosts, Register};
-use crate::lines::{Levels, Line};
+use vtick_core::controller::{Access, Controller};
+use vtick_core::exit::Exit;
+use vtick_core::lines::{Levels, Line};
+use vtick_latency::{AccessCosts, Register};
 
 /// One vCPU's end of an interrupt controller. The loop that uses it is compiled for each.
 pub(super) trait Irqchip {

@@ -28,11 +28,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub use measure::MeasureError;
 
-use crate::contract::fault::Fault;
-use crate::contract::{Program, Refusal, Transcript};
-use crate::latency::{AccessCosts, Irqchip, Measurement, Scenario};
-use crate::machine::{Booted, Setup};
-use crate::report::Host;
+use vtick_contract::fault::Fault;
+use vtick_contract::{Program, Refusal, Transcript};
+use vtick_core::Host;
+use vtick_latency::{AccessCosts, Irqchip, Measurement, Scenario};
+use vtick_machine::{Booted, Setup};
 
 /// The guest image, as built by `cargo xtask`; empty in a program that something else has built.
 static GUEST: &[u8] = include_bytes!(env!("VTICK_GUEST"));
@@ -65,7 +65,7 @@ pub enum Error {
         cause: std::io::Error,
     },
     /// A system call about a register failed.
-    #[error("{call} of {}{}: {cause}", crate::register_id::describe(*.id), assigned(*.value))]
+    #[error("{call} of {}{}: {cause}", vtick_core::register_id::describe(*.id), assigned(*.value))]
     Register {
         /// Which.
         call: &'static str,

@@ -13,8 +13,8 @@ use vmm_sys_util::ioctl_iow_nr;
 
 use super::ioctl::{KVM_RUN, ioctl};
 use super::{Context, Error, registers};
-use crate::exit::Exit;
-use crate::lines::Levels;
+use vtick_core::exit::Exit;
+use vtick_core::lines::Levels;
 
 /// KVM_EXIT_ARM_NISV.
 const KVM_EXIT_ARM_NISV: u32 = 28;

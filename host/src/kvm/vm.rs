@@ -20,7 +20,7 @@ use super::kick::Kick;
 use super::vcpu::{PSTATE_EL1H_DAIF, Vcpu};
 use super::{Context, Error, GUEST, registers};
 use crate::image::Image;
-use crate::lines::{Line, irq_line_id};
+use vtick_core::lines::{Line, irq_line_id};
 
 /// A VM without an in-kernel irqchip.
 pub(super) struct Vm {

@@ -2,8 +2,8 @@
 
 use super::session::Session;
 use super::{Done, Operation, Space, random};
-use crate::contract::fault::{Described, Fault};
-use crate::say::println;
+use vtick_contract::fault::{Described, Fault};
+use vtick_shell::say::println;
 
 /// All programs of so many operations are tried first, and then so many random ones of these sizes.
 const OPS: usize = 2;

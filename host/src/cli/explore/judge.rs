@@ -1,8 +1,8 @@
 //! What the model of the contract has against a transcript, but for what is known of this host.
 
-use crate::contract::model::{self, Objection, Tolerance};
-use crate::contract::{Program, Transcript, expected};
-use crate::report::Host;
+use vtick_contract::model::{self, Objection, Tolerance};
+use vtick_contract::{Program, Transcript, expected};
+use vtick_core::Host;
 
 /// The objections that nobody expects.
 pub(super) fn judge(program: &Program, transcript: &Transcript, host: &Host) -> Vec<Objection> {

@@ -13,12 +13,13 @@ use self::journal::Journal;
 use self::session::{Finding, Session};
 use super::Done;
 use super::select::{FAULT, select};
-use crate::contract::fault::{Described, FAULTS};
-use crate::contract::{Action, Event, Program, TimerRegister};
-use crate::explore::{ALPHABET, Operation, Scale, Space, random};
 use crate::kvm::Kvm;
-use crate::report::{Host, terminal};
-use crate::say::println;
+use vtick_contract::fault::{Described, FAULTS};
+use vtick_contract::{Action, Event, Program, TimerRegister};
+use vtick_core::Host;
+use vtick_explore::{ALPHABET, Operation, Scale, Space, random};
+use vtick_report::terminal;
+use vtick_shell::say::println;
 
 /// After so many positions it is told how far the run has come.
 const TELL_EVERY: u64 = 4096;
@@ -181,7 +182,7 @@ fn explore(session: &mut Session, source: &Source, args: &ExploreArgs) -> anyhow
     Ok(Done::Ran(session.findings.is_empty()))
 }
 
-fn sketch_at(source: &Source, position: u64) -> Option<crate::explore::Sketch> {
+fn sketch_at(source: &Source, position: u64) -> Option<vtick_explore::Sketch> {
     match source {
         Source::All(space) => space.at(position),
         Source::Random { seed, alphabet, ops, vcpus, .. } => {

@@ -9,10 +9,10 @@ use owo_colors::OwoColorize;
 
 use super::Finding;
 use super::session::Session;
-use crate::explore::ALPHABET;
-use crate::explore::sweep::SWEEPS;
-use crate::figures::thousands;
-use crate::say::println;
+use vtick_core::figures::thousands;
+use vtick_explore::ALPHABET;
+use vtick_explore::sweep::SWEEPS;
+use vtick_shell::say::println;
 
 /// The operations and the sweeps.
 pub(super) fn list() {

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use super::journal::{At, Journal};
 use super::judge;
-use crate::contract::fault::Fault;
-use crate::contract::model::Objection;
-use crate::contract::{Program, Transcript};
-use crate::explore::compare::Shape;
-use crate::explore::{Scale, Sketch, shrink};
 use crate::kvm::{Kvm, Log, Reused, cpu_time};
-use crate::report::Host;
+use vtick_contract::fault::Fault;
+use vtick_contract::model::Objection;
+use vtick_contract::{Program, Transcript};
+use vtick_core::Host;
+use vtick_explore::compare::Shape;
+use vtick_explore::{Scale, Sketch, shrink};
 
 /// Runs that making a program small may take.
 const MOST_SHRINKING: usize = 300;

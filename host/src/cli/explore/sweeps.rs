@@ -2,10 +2,10 @@
 
 use super::Done;
 use super::session::Session;
-use crate::contract::{self, Program};
-use crate::explore::sweep::{Covered, SWEEPS, Sweep, moment};
-use crate::figures::thousands;
-use crate::say::println;
+use vtick_contract::Program;
+use vtick_core::figures::thousands;
+use vtick_explore::sweep::{Covered, SWEEPS, Sweep, moment};
+use vtick_shell::say::println;
 
 /// The ticks to which an event is moved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +63,7 @@ pub(super) fn run(session: &mut Session, chosen: &Chosen, ticks: Option<Ticks>) 
             }
         }
         Chosen::File(name, text) => {
-            let litmus = contract::parse(text, cntfrq, 1).map_err(|e| anyhow::anyhow!("--sweep {name}: {e}"))?;
+            let litmus = vtick_contract::parse(text, cntfrq, 1).map_err(|e| anyhow::anyhow!("--sweep {name}: {e}"))?;
             sweep(session, name, &litmus.program, among((0, cntfrq * 40 / 1_000_000)))?;
         }
     }

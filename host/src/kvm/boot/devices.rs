@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::controller::Controller;
 use crate::kvm::Error;
 use crate::kvm::slot::Slot;
 use crate::kvm::vm::Vm;
-use crate::machine::virtio::{self, LegacyTransport, Transport};
-use crate::machine::{Bus, Console, Device, Moved, Pl011, Pl031, Plan, Port, Setup, TestdevCommands, map};
+use vtick_core::controller::Controller;
+use vtick_machine::virtio::{self, LegacyTransport, Transport};
+use vtick_machine::{Bus, Console, Device, Moved, Pl011, Pl031, Plan, Port, Setup, TestdevCommands, map};
 
 /// Memory slots: RAM is slot 0.
 const ROM_SLOT: u32 = 1;

@@ -13,9 +13,9 @@ use crate::kvm::kick::Kick;
 use crate::kvm::vcpu::Vcpu;
 use crate::kvm::vm::{Stock, Vm};
 use crate::kvm::{Context, Error, clock};
-use crate::machine::flash::Flash;
-use crate::machine::{Books, Bus, Clock, Ended, Machine, Moved, Nowhere, Pmu, Setup, map};
-use crate::trace::Tape;
+use vtick_machine::flash::Flash;
+use vtick_machine::{Books, Bus, Clock, Ended, Machine, Moved, Nowhere, Pmu, Setup, map};
+use vtick_trace::Tape;
 
 /// What the threads of a life share.
 pub(super) struct Run {
@@ -112,7 +112,7 @@ impl Session<'_> {
         let typed = devices::attach(&mut bus, &vm, setup, &mut plan, printer, exit)?;
         let pmu = has_pmu(setup, &vm)?;
         load::load(&vm, setup, &plan, pmu, again, &bus)?;
-        crate::machine::fill(&mut bus);
+        vtick_machine::fill(&mut bus);
         vm.offer_suspend()?;
         if plan.aarch32 && !vm.has_aarch32() {
             return Err(BootError::NoAarch32);

@@ -2,8 +2,8 @@
 
 use super::BootError;
 use crate::kvm::vm::Vm;
-use crate::machine::fdt::{Hardware, device_tree};
-use crate::machine::{Bus, Plan, Setup};
+use vtick_machine::fdt::{Hardware, device_tree};
+use vtick_machine::{Bus, Plan, Setup};
 
 /// Kernel, initrd and device tree, each at its place; `again`: into RAM that is not fresh.
 pub(super) fn load(

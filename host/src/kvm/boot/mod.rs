@@ -15,10 +15,10 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 
 use super::{Context, Error, clock};
 use crate::console::{Output, Raw};
-use crate::machine::{Account, Books, Booted, Ended, Heard, Listen, Nowhere, Setup, SetupError};
-use crate::report::Unit;
-use crate::trace::{Source, Tape, Trace};
 use life::{Brought, Kept, Message, Run};
+use vtick_core::Unit;
+use vtick_machine::{Account, Books, Booted, Ended, Heard, Listen, Nowhere, Setup, SetupError};
+use vtick_trace::{Source, Tape, Trace};
 
 /// Why a guest could not be booted.
 #[derive(Debug, thiserror::Error)]

@@ -3,8 +3,8 @@
 use crate::kvm::vcpu::Vcpu;
 use crate::kvm::vm::Vm;
 use crate::kvm::{Error, guest, registers};
-use crate::lines::Levels;
-use crate::machine::{El1, Snapshot};
+use vtick_core::lines::Levels;
+use vtick_machine::{El1, Snapshot};
 
 /// Where a vCPU is; `levels` as it last reported them by itself.
 pub(super) fn take(vm: &Vm, vcpu: &Vcpu, levels: Levels) -> Result<Snapshot, Error> {

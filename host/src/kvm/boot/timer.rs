@@ -5,7 +5,7 @@ use std::thread::JoinHandle;
 
 use super::Run;
 use crate::kvm::{Context, Error};
-use crate::machine::Deadlines;
+use vtick_machine::Deadlines;
 
 /// The thread, as long as this lives.
 pub(super) struct Timer {

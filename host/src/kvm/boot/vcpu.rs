@@ -4,11 +4,11 @@ use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
 use super::{Run, snapshot};
-use crate::exit::Exit;
 use crate::kvm::vcpu::Vcpu;
 use crate::kvm::{Error, clock};
-use crate::machine::{Books, Flow, Snapshot, notice};
-use crate::trace::Tape;
+use vtick_core::exit::Exit;
+use vtick_machine::{Books, Flow, Snapshot, notice};
+use vtick_trace::Tape;
 
 /// Why a vCPU's thread stopped running it.
 pub(super) enum Stop {

@@ -16,7 +16,7 @@ use super::vcpu::Stop;
 use super::{Brought, Message, Run};
 use crate::kvm::clock::{self, counter};
 use crate::kvm::{Context, Error};
-use crate::machine::{Ended, Snapshot};
+use vtick_machine::{Ended, Snapshot};
 
 /// How often it is looked whether vCPUs still return.
 const PERIOD: Duration = Duration::from_secs(1);

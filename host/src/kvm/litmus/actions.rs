@@ -11,10 +11,10 @@ use super::super::clock::{self, counter};
 use super::super::vcpu::Vcpu;
 use super::super::{Context, Error, affinity, log, registers};
 use super::{Chore, Run};
-use crate::contract::fault::Fault;
-use crate::contract::{Action, Event, TimerRegister, Value};
-use crate::exit::Exit;
 use crate::kvm::lock;
+use vtick_contract::fault::Fault;
+use vtick_contract::{Action, Event, TimerRegister, Value};
+use vtick_core::exit::Exit;
 
 /// struct kvm_arm_counter_offset ([KVM-API/4.136]).
 #[repr(C)]

@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use super::super::clock::{self, cntfrq, counter};
 use super::super::{Context, Error, affinity};
 use super::{Placement, Run};
-use crate::contract::{Disturbance, Event};
+use vtick_contract::{Disturbance, Event};
 
 /// Bounds of what is drawn, in microseconds: how long one is quiet, and how long busy. Short ones are drawn as often as
 /// ones ten times as long.

@@ -1,5 +1,5 @@
 //! KVM and the GIC as the runner of litmus programs sees them: as they are, or through a faulty layer
-//! ([`crate::contract::fault`]).
+//! ([`vtick_contract::fault`]).
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -8,12 +8,12 @@ use std::time::Duration;
 use super::super::vcpu::Vcpu;
 use super::super::{Context, Error, guest, registers};
 use super::{Placement, Run};
-use crate::contract::Event;
-use crate::contract::fault::{Fault, Injector, Inside, LineCalls, Passed};
-use crate::controller::Access;
-use crate::exit::Exit;
 use crate::kvm::lock;
-use crate::lines::{Levels, Line};
+use vtick_contract::Event;
+use vtick_contract::fault::{Fault, Injector, Inside, LineCalls, Passed};
+use vtick_core::controller::Access;
+use vtick_core::exit::Exit;
+use vtick_core::lines::{Levels, Line};
 
 /// How often a guest is interrupted without a reason.
 const KICK_PERIOD: Duration = Duration::from_micros(500);

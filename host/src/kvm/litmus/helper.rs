@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::super::clock::{self, counter};
 use super::super::{Context, Error};
 use super::{Run, actions};
-use crate::contract::{Action, Event};
 use crate::kvm::lock;
+use vtick_contract::{Action, Event};
 
 /// Something another thread shall do at a time.
 pub(super) struct Chore {

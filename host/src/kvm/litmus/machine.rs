@@ -17,11 +17,11 @@ use super::super::vgic::{self, Vgic};
 use super::super::vm::{Features, Vm};
 use super::super::{Context, Error, registers};
 use super::{Chore, Placement, Run};
-use crate::contract::fault::{Fault, Injector};
-use crate::contract::{Event, Irqchip, Program};
-use crate::controller::Controller;
 use crate::kvm::lock;
-use crate::lines::Levels;
+use vtick_contract::fault::{Fault, Injector};
+use vtick_contract::{Event, Irqchip, Program};
+use vtick_core::controller::Controller;
+use vtick_core::lines::Levels;
 
 /// How long a vCPU waits for the others, on a host that is as fast as programs are made for.
 const MEETING_PATIENCE: Duration = Duration::from_millis(100);

@@ -26,11 +26,11 @@ use super::log::Log;
 use super::vcpu::Vcpu;
 use super::vm::Vm;
 use super::{Context, Error};
-use crate::contract::fault::{Fault, Injector};
-use crate::contract::{Action, Ending, Event, Program, Transcript};
-use crate::controller::Controller;
 use crate::kvm::lock;
-use crate::lines::Levels;
+use vtick_contract::fault::{Fault, Injector};
+use vtick_contract::{Action, Ending, Event, Program, Transcript};
+use vtick_core::controller::Controller;
+use vtick_core::lines::Levels;
 
 /// What the threads of one run share.
 struct Run {

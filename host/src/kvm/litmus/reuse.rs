@@ -19,12 +19,12 @@ use super::helper::{self, Chore};
 use super::machine::Hardware;
 use super::watchdog::Watchdog;
 use super::{Left, Outcome, Placement, Run, collect, faulty};
-use crate::contract::fault::Fault;
-use crate::contract::{Action, Ending, Event, Irqchip, Program, Return, TimerRegister, Transcript};
-use crate::controller::Controller;
-use crate::exit::Exit;
 use crate::kvm::lock;
-use crate::lines::{Levels, Line, Routing};
+use vtick_contract::fault::Fault;
+use vtick_contract::{Action, Ending, Event, Irqchip, Program, Return, TimerRegister, Transcript};
+use vtick_core::controller::Controller;
+use vtick_core::exit::Exit;
+use vtick_core::lines::{Levels, Line, Routing};
 
 /// Returns of KVM_RUN within which a guest asks what to do next.
 const MOST_RETURNS: usize = 64;

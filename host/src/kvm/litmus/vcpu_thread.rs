@@ -12,10 +12,10 @@ use super::super::vcpu::Vcpu;
 use super::super::{Error, affinity, guest, log, registers};
 use super::machine::SavedVcpu;
 use super::{Left, Outcome, Placement, Run};
-use crate::contract::{Action, Ending, Event, GuestRecord, Return, Storm};
-use crate::controller::Access;
-use crate::exit::Exit;
-use crate::lines::Levels;
+use vtick_contract::{Action, Ending, Event, GuestRecord, Return, Storm};
+use vtick_core::controller::Access;
+use vtick_core::exit::Exit;
+use vtick_core::lines::Levels;
 
 /// How many of the guest's records are read at once.
 const AT_ONCE: usize = 16;

@@ -9,14 +9,14 @@ use vtick_abi::mailbox;
 use vtick_abi::measure::Config;
 
 use super::{Ended, MeasureError, Run, watch};
-use crate::contract::Ending;
-use crate::controller::Controller;
 use crate::kvm::irqchip::{Counted, User};
 use crate::kvm::lock;
 use crate::kvm::vm::Vm;
 use crate::kvm::{Context, clock};
-use crate::latency::{AccessCosts, Irqchip, Measurement, SCENARIOS, access_program};
-use crate::lines::{Levels, Routing};
+use vtick_contract::Ending;
+use vtick_core::controller::Controller;
+use vtick_core::lines::{Levels, Routing};
+use vtick_latency::{AccessCosts, Irqchip, Measurement, SCENARIOS, access_program};
 
 /// Runs the program that makes the accesses, on one vCPU.
 pub(in crate::kvm) fn accesses() -> Result<AccessCosts, MeasureError> {
@@ -55,7 +55,7 @@ pub(in crate::kvm) fn accesses() -> Result<AccessCosts, MeasureError> {
         match ending? {
             Ending::Done => {}
             other => {
-                let (scenario, ending) = ("accesses".to_owned(), crate::contract::diagnose(&other));
+                let (scenario, ending) = ("accesses".to_owned(), vtick_contract::diagnose(&other));
                 return Err(MeasureError::Ended { scenario, samples: 0, ending });
             }
         }

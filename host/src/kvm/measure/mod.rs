@@ -20,10 +20,10 @@ use super::vcpu::Vcpu;
 use super::vgic::{self, Vgic};
 use super::vm::Vm;
 use super::{Context, Error, clock};
-use crate::contract::Ending;
-use crate::controller::Controller;
-use crate::latency::{Irqchip, Measurement, Scenario};
-use crate::lines::Routing;
+use vtick_contract::Ending;
+use vtick_core::controller::Controller;
+use vtick_core::lines::Routing;
+use vtick_latency::{Irqchip, Measurement, Scenario};
 
 /// Samples the guest keeps before it hands them over.
 const BATCH: u64 = 1024;
@@ -138,7 +138,7 @@ pub(super) fn measure(scenario: &Scenario, irqchip: Irqchip, plant: u64) -> Resu
                 return Err(MeasureError::Ended {
                     scenario: scenario.name.to_string(),
                     samples: measurement.seen(),
-                    ending: crate::contract::diagnose(&other),
+                    ending: vtick_contract::diagnose(&other),
                 });
             }
         }

@@ -7,14 +7,14 @@ use vtick_abi::mailbox;
 use vtick_abi::measure::{MAX_SAMPLES, Sample};
 
 use super::{BATCH, Run};
-use crate::contract::Ending;
-use crate::exit::Exit;
 use crate::kvm::conditions::resident;
 use crate::kvm::irqchip::{self, Bare, Kernel, User};
 use crate::kvm::vcpu::Vcpu;
 use crate::kvm::{Error, clock, guest};
-use crate::latency::{Irqchip, Ledger, Measurement, Stamp};
-use crate::lines::Levels;
+use vtick_contract::Ending;
+use vtick_core::exit::Exit;
+use vtick_core::lines::Levels;
+use vtick_latency::{Irqchip, Ledger, Measurement, Stamp};
 
 /// Stamps kept between two handovers: more than a batch of samples brings.
 const STAMPS: usize = 2 * BATCH as usize;

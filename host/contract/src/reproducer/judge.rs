@@ -1,0 +1,188 @@
+//! The verdict: what the program expects, in C.
+
+use super::super::expect::LATE_US;
+use super::super::program::{Deadline, Expectation, Span, Step};
+use super::notes::Note;
+use super::{FAST, Number, Source, number};
+use vtick_core::lines::Levels;
+
+/// Which of the functions that expectations use are needed.
+#[derive(Default)]
+pub(super) struct Needed {
+    /// `levels_at`.
+    pub(super) levels_at: bool,
+    /// `returns`.
+    pub(super) returns: bool,
+    /// `first`.
+    pub(super) first: bool,
+    /// `left_at`.
+    pub(super) left_at: bool,
+    /// When steps were left and actions done, on the host's counter.
+    pub(super) clock: bool,
+    /// `note`.
+    pub(super) notes: bool,
+}
+
+impl Needed {
+    pub(super) fn by(source: &Source<'_>) -> Needed {
+        let mut needed = Needed { notes: source.notes.len() > 0, ..Needed::default() };
+        for expectation in source.program.expectations() {
+            match expectation {
+                Expectation::LevelsAt(..) => needed.levels_at = true,
+                Expectation::SomeReturn(..) | Expectation::EveryReturn(..) | Expectation::Returns(..) => {
+                    needed.returns = true;
+                }
+                Expectation::FirstReturn(..) => needed.first = true,
+                Expectation::InTime(..) => (needed.clock, needed.left_at) = (true, true),
+                Expectation::DoneAfter(..) => needed.clock = true,
+                _ => {}
+            }
+        }
+        needed
+    }
+}
+
+impl Source<'_> {
+    /// The statements that judge.
+    pub(super) fn verdict(&self) -> String {
+        let mut text = String::new();
+        let expectations = self.program.expectations();
+        for expectation in expectations.iter().filter(|it| it.is_premise()) {
+            let said = self.said(expectation);
+            let lacking = self.lacking(expectation);
+            text += &format!("\tif ({lacking})\n\t\tskip(\"does not apply: {said}\");\n");
+        }
+        for expectation in expectations.iter().filter(|it| !it.is_premise()) {
+            let said = self.said(expectation);
+            for condition in self.conditions(expectation) {
+                text += &format!("\texpect({condition},\n\t       \"{said}\");\n");
+            }
+        }
+        text
+    }
+
+    fn said(&self, expectation: &Expectation) -> String {
+        let said = self.program.describe_expectation(expectation);
+        let words = ["expect ", "assume ", "skip if "];
+        words.iter().find_map(|word| said.strip_prefix(word)).unwrap_or(&said).to_owned()
+    }
+
+    /// What is so where a premise does not hold.
+    fn lacking(&self, premise: &Expectation) -> String {
+        match *premise {
+            Expectation::InTime(step, deadline) => {
+                let offset = if deadline.physical { "" } else { " - offset" };
+                let left = format!("left_at({}, {}){offset}", self.of(step), self.number(step));
+                format!("{left} >= {}", self.note(deadline.step, Note::Value))
+            }
+            Expectation::DoneAfter(action, step) => {
+                format!("done_at[{}] - offset < {}", action.0, self.note(step, Note::After))
+            }
+            Expectation::Unless(action, result) => format!("result[{}] == {result}", action.0),
+            _ => unreachable!("it is a premise"),
+        }
+    }
+
+    /// What must be so, in C.
+    fn conditions(&self, expectation: &Expectation) -> Vec<String> {
+        let counted = |levels: Option<Levels>, span: Span| {
+            let levels = levels.map_or("ANY".to_owned(), of_levels);
+            format!("returns({}, {}, {levels})", self.of(span.from.step), self.span(span))
+        };
+        vec![match *expectation {
+            Expectation::LevelsAt(step, due) => {
+                format!("levels_at({}, {}, {})", self.of(step), self.number(step), of_levels(due))
+            }
+            Expectation::SomeReturn(due, span) => format!("{} > 0", counted(Some(due), span)),
+            Expectation::FirstReturn(due, span) => {
+                format!("first({}, {}) == {}", self.of(span.from.step), self.span(span), of_levels(due))
+            }
+            Expectation::EveryReturn(due, Some(span)) => {
+                format!("{} == {}", counted(Some(due), span), counted(None, span))
+            }
+            Expectation::EveryReturn(due, None) => {
+                let all = |vcpu: usize| {
+                    let counted = |levels: &str| format!("returns(&vcpus[{vcpu}], 0, LAST, {levels})");
+                    format!("{} == {}", counted(&of_levels(due)), counted("ANY"))
+                };
+                return (0..self.program.setup.vcpus).map(all).collect();
+            }
+            Expectation::Returns(due, span) => format!("{} == {due}", counted(None, span)),
+            Expectation::Gives { step, due, mask: u64::MAX } => {
+                format!("{} == {due:#x}", self.note(step, Note::Value))
+            }
+            Expectation::Gives { step, due, mask } => {
+                format!("({} & {mask:#x}) == {due:#x}", self.note(step, Note::Value))
+            }
+            Expectation::LastReturn(due) => {
+                format!("vcpus[0].returns && vcpus[0].ret[vcpus[0].returns - 1].levels == {}", of_levels(due))
+            }
+            Expectation::GivesAtLeast(step, due) => format!("{} >= {due}", self.note(step, Note::Value)),
+            Expectation::GivesBetween { step, least, most } => {
+                let value = self.note(step, Note::Value);
+                let bound = |(step, more): (Step, u64)| {
+                    let from = self.note(step, Note::Value);
+                    match number(more, more / 2) {
+                        Number::Is(0) => from,
+                        Number::Is(ticks) => format!("{from} + {ticks}"),
+                        Number::Micros(micros) => format!("{from} + us({micros})"),
+                    }
+                };
+                return vec![format!("{value} >= {}", bound(least)), format!("{value} <= {}", bound(most))];
+            }
+            Expectation::ResultAtLeast(action, due) => format!("result[{}] >= {due}", action.0),
+            Expectation::ResultIsOf(action, step) => {
+                format!("(__u64)result[{}] == {}", action.0, self.note(step, Note::Value))
+            }
+            Expectation::Undefined(step) => format!("{} == -1UL", self.note(step, Note::Value)),
+            Expectation::Result(action, due) => format!("result[{}] == {due}", action.0),
+            Expectation::EndsAt(step, Deadline { step: set, physical }) => {
+                let end = self.note(step, if physical { Note::AfterPhysical } else { Note::After });
+                format!("{end} - {} < us({LATE_US})", self.note(set, Note::Value))
+            }
+            Expectation::EndsWithin(step, ticks) => {
+                let (before, after) = (self.note(step, Note::Before), self.note(step, Note::After));
+                format!("{after} - {before} <= us({})", ticks / (FAST / 1_000_000))
+            }
+            Expectation::NeverEnds(step) => {
+                let vcpu = self.vcpu(step);
+                format!("!vcpus[{vcpu}].done && vcpus[{vcpu}].step == {}", self.number(step))
+            }
+            Expectation::InTime(..) | Expectation::DoneAfter(..) | Expectation::Unless(..) => {
+                unreachable!("it is a premise")
+            }
+        }]
+    }
+
+    /// The vCPU of a step.
+    fn of(&self, step: Step) -> String {
+        format!("&vcpus[{}]", self.vcpu(step))
+    }
+
+    /// The first and the last step of a span.
+    fn span(&self, Span { from, to }: Span) -> String {
+        let (first, last) = (self.number(from.step), self.number(to.step));
+        format!("{}, {}", first + u32::from(from.end), last - u32::from(!to.end))
+    }
+
+    fn note(&self, step: Step, note: Note) -> String {
+        let place = self.notes.place(step.op(&self.starts), note).expect("what an expectation needs is noted");
+        format!("note[{place}]")
+    }
+}
+
+/// Levels by the names of include/uapi/linux/kvm.h.
+pub(super) fn of_levels(levels: Levels) -> String {
+    let names = [
+        (Levels::VTIMER, "KVM_ARM_DEV_EL1_VTIMER"),
+        (Levels::PTIMER, "KVM_ARM_DEV_EL1_PTIMER"),
+        (Levels::PMU, "KVM_ARM_DEV_PMU"),
+    ];
+    let mut said: Vec<String> =
+        names.iter().filter(|(bit, _)| levels.contains(*bit)).map(|(_, name)| (*name).to_owned()).collect();
+    let unknown = levels.0 & !7;
+    if unknown != 0 {
+        said.push(format!("{unknown:#x}"));
+    }
+    if said.is_empty() { "0".to_owned() } else { said.join(" | ") }
+}
