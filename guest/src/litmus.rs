@@ -4,7 +4,7 @@
 
 use aarch64_cpu::registers::{CNTPCT_EL0, CNTVCT_EL0, Readable};
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
-use vtick_abi::layout::{MAX_VCPUS, PROGRAM_BASE, records_base};
+use vtick_abi::layout::{IMAGE_BASE, MAX_VCPUS, PROGRAM_BASE, records_base};
 use vtick_abi::litmus::{self as abi, Header, Op, Record, base, code, kind};
 
 use crate::vectors::{self, Frame, Handled};
@@ -190,7 +190,7 @@ fn execute(vcpu: usize, op: &Op, operand: u64) -> u64 {
         code::LOAD => return load(op.what, op.extra),
         code::STORE => store(op.what, op.extra, operand),
         // PSCI CPU_ON starts a vCPU at the first byte of the image: link.ld asserts that `_start` is there.
-        code::HVC => return sysreg::hvc([operand, op.extra, layout::IMAGE_BASE, op.what.into()]),
+        code::HVC => return sysreg::hvc([operand, op.extra, IMAGE_BASE, op.what.into()]),
         code::ACTION => mailbox::write(vtick_abi::mailbox::ACTION, op.extra),
         code::SIGNAL => return flag(op.what + operand as u16).fetch_add(1, SeqCst) + 1,
         code::AWAIT => {

@@ -306,7 +306,7 @@ fn a_microsecond_is_of_the_counter_that_the_program_is_for() {
 
 #[test]
 fn the_files_of_the_repository_and_the_example_of_the_reference_can_be_read() {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/programs");
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/programs");
     let mut files = 0;
     let of_folder = |folder: &str| std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let all = of_folder(folder).chain(of_folder(&format!("{folder}/findings")));
@@ -318,7 +318,7 @@ fn the_files_of_the_repository_and_the_example_of_the_reference_can_be_read() {
         files += 1;
     }
     assert!(files >= 20);
-    let reference = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/litmus.md")).unwrap();
+    let reference = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/litmus.md")).unwrap();
     let example = reference.split("```").nth(1).unwrap();
     assert_eq!(parse(example, CNTFRQ, 1).unwrap().program.expectations().len(), 2);
 }
