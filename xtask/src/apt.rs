@@ -108,8 +108,12 @@ impl Apt {
         for part in ["lists/partial", "archives/partial"] {
             fs::create_dir_all(folder.join(part))?;
         }
-        fs::write(folder.join("debian.sources"), sources_file(sources, architectures))?;
-        fs::write(folder.join("apt.conf"), config_file(&folder, architectures))?;
+        for (name, text) in [
+            ("debian.sources", sources_file(sources, architectures)),
+            ("apt.conf", config_file(&folder, architectures)),
+        ] {
+            write_if_different(&folder.join(name), &text)?;
+        }
         Ok(Self { folder, fresh: Cell::new(false), _lock: lock })
     }
 
@@ -232,6 +236,14 @@ impl Apt {
         command.arg("-c").arg(self.folder.join("apt.conf")).env("LC_ALL", "C");
         command
     }
+}
+
+/// apt reads all indexes again, which takes seconds, when a list of sources is younger than what apt keeps of them.
+fn write_if_different(file: &Path, text: &str) -> Result<()> {
+    if fs::read_to_string(file).is_ok_and(|there| there == text) {
+        return Ok(());
+    }
+    fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))
 }
 
 /// The machine's architecture in Debian's words.
@@ -404,6 +416,22 @@ fn parse_madison(text: &str) -> Vec<Available> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_list_of_sources_that_stays_the_same_stays_as_old_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("debian.sources");
+        let long_ago = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_700_000_000);
+        let age_after = |text: &str| {
+            fs::File::options().append(true).create(true).open(&file).unwrap().set_modified(long_ago).unwrap();
+            write_if_different(&file, text).unwrap();
+            fs::metadata(&file).unwrap().modified().unwrap()
+        };
+        assert!(age_after("a") > long_ago);
+        assert_eq!(age_after("a"), long_ago);
+        assert!(age_after("b") > long_ago);
+        assert_eq!(fs::read_to_string(&file).unwrap(), "b");
+    }
 
     #[test]
     fn only_package_indexes_of_debian_itself_become_sources() {
