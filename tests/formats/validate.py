@@ -7,12 +7,14 @@ import sys
 
 import jinja2
 import yaml
+import jsonschema
 from junitparser import JUnitXml
 from kcidb_io.schema import V5_3
 from tap.parser import Parser
 
-work, record, top = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]), pathlib.Path(sys.argv[3])
-checks = json.loads(record.read_text())["checks"]
+work, top, *records = map(pathlib.Path, sys.argv[1:])
+records = [json.loads(record.read_text()) for record in records]
+checks = records[0]["checks"]
 
 
 def expect(what, seen, due):
@@ -26,6 +28,12 @@ def count(verdict, expected=None):
 
 
 violated = count("violated", False)
+
+schema = jsonschema.Draft202012Validator(json.loads((top / "docs/record.schema.json").read_text()))
+schema.check_schema(schema.schema)
+for record in records:
+    schema.validate(record)
+expect("record.schema.json: a record of another version is none", schema.is_valid({**records[0], "version": 0}), False)
 
 lines = list(Parser().parse_text((work / "tap").read_text()))
 tests = [line for line in lines if line.category == "test"]

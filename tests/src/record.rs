@@ -1,10 +1,23 @@
-//! A record of measurements, as `--output` writes it.
+//! A record, as `--output` writes it.
 
 use std::path::Path;
 
 use serde_json::Value;
 
-/// One measurement of it.
+/// The record at `place`, which docs/record.schema.json has to describe.
+pub fn described(place: &Path) -> String {
+    let schema = include_str!("../../docs/record.schema.json");
+    let schema = serde_json::from_str(schema).expect("the schema is JSON");
+    let schema = jsonschema::draft202012::new(&schema).expect("the schema is one of draft 2020-12");
+    let text = std::fs::read_to_string(place).expect("a record was written");
+    let record: Value = serde_json::from_str(&text).expect("a record is JSON");
+    let errors: Vec<String> =
+        schema.iter_errors(&record).take(5).map(|error| format!("{}: {error:.500}", error.instance_path())).collect();
+    assert!(errors.is_empty(), "{} is not what docs/record.schema.json says:\n{}", place.display(), errors.join("\n"));
+    text
+}
+
+/// One measurement of a record.
 #[derive(Clone, Debug)]
 pub struct Measured(Value);
 

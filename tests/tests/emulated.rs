@@ -1,13 +1,16 @@
 //! The two commands as a user runs them, on real kernels in the emulated host. Ignored by default: together they take
 //! a minute, and Debian's archive the first time.
 
+use vtick_tests::record::described;
 use vtick_tests::verdict::{Verdict, verdicts, violated};
 use vtick_tests::xtask;
 
 #[test]
 #[ignore = "boots an emulated host"]
 fn the_kernel_on_which_every_wfi_hangs_is_found_out_with_a_diagnosis() {
-    let ran = xtask(&["test", "--kernel", "debian:6.1.0-47"]);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("record.json");
+    let ran = xtask(&["test", "--kernel", "debian:6.1.0-47", "--output", &path.display().to_string()]);
     assert_eq!(ran.status, Some(1), "{}", ran.all());
     let verdicts = verdicts(&ran);
     let wfi = verdicts.iter().find(|v| v.line.ends_with(" wfi-wakes-on-the-vtimer-with-interrupts-masked")).unwrap();
@@ -20,6 +23,7 @@ fn the_kernel_on_which_every_wfi_hangs_is_found_out_with_a_diagnosis() {
     }
     let held = verdicts.iter().filter(|verdict| verdict.is_held()).count();
     assert!(held > 50, "the others still run: {held} held of {}", verdicts.len());
+    described(&path);
 }
 
 #[test]
@@ -47,11 +51,12 @@ fn every_injected_fault_is_caught() {
 fn a_disturbed_host_has_no_violation_of_its_own_and_the_same_seed_makes_the_same_record() {
     let folder = tempfile::tempdir().unwrap();
     let record = |name: &str| {
-        let path = folder.path().join(name).display().to_string();
-        let ran = xtask(&["test", "--disturb", "1", "--host-cpus", "2", "--timeout", "1800", "--output", &path]);
+        let path = folder.path().join(name);
+        let output = path.display().to_string();
+        let ran = xtask(&["test", "--disturb", "1", "--host-cpus", "2", "--timeout", "1800", "--output", &output]);
         assert_eq!(ran.status, Some(0), "{}", ran.all());
         assert_eq!(violated(&verdicts(&ran)), [""; 0], "{}", ran.all());
-        std::fs::read_to_string(path).unwrap()
+        described(&path)
     };
     let (first, second) = (record("a.json"), record("b.json"));
     assert!(first.contains("\"event\": \"disturbed\""), "nothing was disturbed");
@@ -69,7 +74,7 @@ fn a_storm_on_every_check_is_cut_short_and_told_in_few_words() {
     assert_eq!(ran.status, Some(1), "{}", ran.stderr);
     assert!(ran.stdout.contains("exit storm: ") && ran.stdout.contains(" returns, every "), "{}", ran.stdout);
     assert!(ran.stdout.len() < 1 << 20, "{} bytes of output", ran.stdout.len());
-    let record = std::fs::metadata(path).unwrap().len();
+    let record = described(&path).len();
     assert!(record < 10_000_000, "{record} bytes of record");
 }
 
@@ -96,13 +101,16 @@ fn a_kernel_without_the_capability_violates_c1_and_exercises_nothing_else() {
 #[test]
 #[ignore = "boots emulated hosts"]
 fn a_register_that_a_kernel_refuses_is_named_with_its_cause_and_costs_no_other_verdict() {
-    let ran = xtask(&["test", "--kernel", "debian:6.12.43+deb12"]);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("record.json");
+    let ran = xtask(&["test", "--kernel", "debian:6.12.43+deb12", "--output", &path.display().to_string()]);
     assert_eq!(ran.status, Some(1), "{}", ran.all());
     for part in ["KVM_SET_ONE_REG of ID_PFR1_EL1 (0x603000000013c009)", "fixed by commit 50e7cce81b9b"] {
         assert!(ran.stdout.contains(part), "no {part:?} in\n{}", ran.stdout);
     }
     let listed = xtask(&["test", "--list"]).stdout.lines().count();
     assert_eq!(verdicts(&ran).len(), listed, "{}", ran.stdout);
+    described(&path);
 }
 
 #[test]
@@ -110,11 +118,11 @@ fn a_register_that_a_kernel_refuses_is_named_with_its_cause_and_costs_no_other_v
 fn two_measurements_print_the_same_digits_and_lose_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let record = |name: &str| {
-        let path = folder.path().join(name).display().to_string();
-        let ran = xtask(&["bench", "--interrupts", "500", "--output", &path]);
+        let path = folder.path().join(name);
+        let ran = xtask(&["bench", "--interrupts", "500", "--output", &path.display().to_string()]);
         assert_eq!(ran.status, Some(0), "{}", ran.all());
         assert!(ran.stdout.contains("500 ended, 0 lost, 0 spurious"), "{}", ran.stdout);
-        (ran.stdout, std::fs::read_to_string(path).unwrap())
+        (ran.stdout, described(&path))
     };
     let (first, second) = (record("a.json"), record("b.json"));
     assert!(first.1.contains("\"deterministic\": true"), "{}", first.1);

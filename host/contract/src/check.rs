@@ -100,6 +100,7 @@ fn no_warning(reason: String, transcript: &Transcript) -> Judged {
 
 /// What the model has against a transcript, and whether that is known of this host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SecondOpinion {
     /// What it objects to.
     #[serde(flatten)]

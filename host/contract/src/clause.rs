@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 /// A clause of the contract between KVM and a VMM that emulates the interrupt controller (C); or, with vtick's GICv2 and
 /// its routing in the VMM's place, between both of them and a guest (G).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[expect(missing_docs, reason = "text() says what each clause says")]
 pub enum Clause {
     C1,

@@ -9,6 +9,7 @@ use vtick_core::lines::Line;
 
 /// What a host takes, in nanoseconds; measured when nothing else is known of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Costs {
     /// From one return of KVM_RUN for an MMIO access to the next.
     pub exit: u64,

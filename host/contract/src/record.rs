@@ -7,6 +7,7 @@ use super::{Clause, Judgement, Meaning, SecondOpinion, Transcript};
 
 /// A check, or a program of a file, and what came of it.
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CheckRecord {
     /// The check's name.
     pub name: String,

@@ -35,6 +35,7 @@ pub fn not_exercised<T>(reason: impl Into<String>) -> Result<T, Unheld> {
 
 /// Five words for a check's result, never blurred.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
     /// The transcript shows the claim.
@@ -63,6 +64,7 @@ impl std::fmt::Display for Verdict {
 
 /// A verdict with its one sentence of reason.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Judgement {
     /// The verdict.
     pub verdict: Verdict,

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 /// A known fault of the kernel that a transcript matches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Cause {
     /// The commit that repairs it; `None`: no kernel has it repaired.
     #[serde(skip_serializing_if = "Option::is_none")]

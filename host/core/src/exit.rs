@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// Why KVM_RUN returned. Tag `[KVM-API]`: Linux, Documentation/virt/kvm/api.rst.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "reason", rename_all = "kebab-case")]
 pub enum Exit {
     /// -1 with EINTR: a signal, `immediate_exit`, or a device level that changed. Only the level field tells which.

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// What a tick of the counter is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Unit {
     /// One instruction of an instruction-counted emulator. Never to be read as time.
@@ -25,6 +26,7 @@ impl Unit {
 
 /// The machine a run was made on.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Host {
     /// uname -r.
     pub kernel: String,

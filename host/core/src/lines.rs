@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// Output levels of the devices inside a vCPU, as KVM reports them: the whole field, which has 64 bits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct Levels(pub u64);
 
@@ -64,6 +65,7 @@ pub enum Routing {
 
 /// A CPU input that userspace drives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Line {
     /// KVM_ARM_IRQ_CPU_IRQ.

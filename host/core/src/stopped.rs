@@ -10,6 +10,7 @@ const IMASK: u64 = 1 << 1;
 
 /// Where a vCPU was when it was stopped.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Stopped {
     /// Host counter.
     pub at: u64,
@@ -61,6 +62,7 @@ impl std::fmt::Display for Stopped {
 
 /// The physical timer of a vCPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Ptimer {
     /// CNTP_CTL.
     pub ctl: u64,

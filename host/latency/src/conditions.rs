@@ -6,6 +6,7 @@ use super::distribution::Summary;
 
 /// What disturbed the vCPUs' threads during a measurement, warm-up included.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Conditions {
     /// Times that another thread took the CPU (getrusage: ru_nivcsw).
     pub involuntary_switches: u64,

@@ -31,6 +31,7 @@ impl Default for Distribution {
 
 /// What a report says of a distribution. All in ticks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Summary {
     /// Number of values.
     pub count: u64,
@@ -49,6 +50,7 @@ pub struct Summary {
     /// The whole of it: value and how often, in ascending order. In a record: base64 of HdrHistogram's compressed V2
     /// encoding, which its libraries read in any language.
     #[serde(rename = "histogram", serialize_with = "encode", deserialize_with = "decode")]
+    #[cfg_attr(feature = "schema", schemars(with = "String", extend("contentEncoding" = "base64")))]
     pub values: Vec<(u64, u64)>,
 }
 

@@ -28,6 +28,7 @@ impl Stamp {
 
 /// Where a hop ends. It begins where the one before it ends; the first begins at the deadline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Hop {
     /// KVM_RUN returned with the level.

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// Returns of KVM_RUN by reason, and the other system calls. Those of the warm-up are not in it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Ledger {
     /// Returns of KVM_RUN with EINTR that carried a changed level.
     pub level_exits: u64,

@@ -11,6 +11,7 @@ use super::scenario::{Irqchip, Scenario, Stimulus};
 
 /// What became of the interrupts that were due.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Counts {
     /// Deadlines the guest armed, a periodic timer's own included; or operations.
     pub expected: u64,
@@ -52,6 +53,7 @@ impl Counts {
 
 /// One hop's distribution.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct HopSummary {
     /// Where the hop ends.
     pub hop: Hop,
@@ -62,6 +64,7 @@ pub struct HopSummary {
 
 /// What a measurement came to.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Outcome {
     /// What was measured.
     pub scenario: Scenario,

@@ -43,6 +43,7 @@ impl Raw {
 
 /// The samples of one vCPU, or as many of them as there is room for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(try_from = "Encoded", into = "Encoded")]
 pub struct Samples {
     every: u64,
@@ -106,15 +107,18 @@ impl Samples {
     }
 }
 
-/// Samples as a record has them: a column for the deadlines and one for each hop that is known. A column is base64 of
-/// zlib of LEB128 numbers: zigzag of the difference to the number before.
+/// Samples as a record has them: a column for the deadlines and one for each hop that is known.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 struct Encoded {
     /// How many there were.
     of: u64,
     /// Each how-many-th is here.
     every: u64,
+    /// When each was due, on the guest's virtual counter: a column. A column is base64 of zlib of LEB128 numbers: zigzag of
+    /// the difference to the number before.
     deadline: String,
+    /// What each hop took, in ticks: a column for each hop that is known.
     hops: Vec<(Hop, String)>,
 }
 

@@ -8,6 +8,7 @@ use vtick_abi::measure::{chip, stimulus, wait};
 
 /// What the guest does until its interrupt comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Wait {
     /// It spins, and KVM has to take the CPU away from it.
@@ -31,6 +32,7 @@ impl Wait {
 
 /// What is measured: an interrupt, or an operation of the guest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Stimulus {
     /// An interrupt of the virtual timer.
@@ -87,6 +89,7 @@ impl Stimulus {
 
 /// The interrupt controller that the guest is given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, clap::ValueEnum)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Irqchip {
     /// vtick's GICv2, in userspace.
@@ -128,6 +131,7 @@ impl std::fmt::Display for Irqchip {
 
 /// What runs on the host beside what is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Beside {
     /// Nothing of ours.
@@ -140,6 +144,7 @@ pub enum Beside {
 
 /// A length of time that does not depend on the counter's frequency, in microseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct Span(pub u64);
 
@@ -152,6 +157,7 @@ impl Span {
 
 /// One measurement.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Scenario {
     /// Its name on the command line and in reports.
     pub name: Cow<'static, str>,

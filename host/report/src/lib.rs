@@ -9,9 +9,13 @@ pub mod latency;
 pub mod lines;
 pub mod rates;
 mod record;
+#[cfg(feature = "schema")]
+mod schema;
 mod statistics;
 pub mod terminal;
 pub mod verdicts;
 
 pub use compare::{CompareError, Comparison, Confidence, Difference, compare};
 pub use record::{Measured, Record};
+#[cfg(feature = "schema")]
+pub use schema::schema;

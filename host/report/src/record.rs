@@ -13,12 +13,15 @@ const FORMAT: &str = "vtick";
 /// Version of the record's layout. Changes whenever a field changes its meaning or goes.
 pub(super) const VERSION: u32 = 4;
 
-/// Everything there is to say of a run.
+/// The record of a run of vtick, as `--output` writes it: everything there is to say of the run.
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Record {
     /// "vtick".
+    #[cfg_attr(feature = "schema", schemars(extend("const" = FORMAT)))]
     pub format: &'static str,
-    /// [`VERSION`].
+    /// Version of the record's layout. Changes whenever a field changes its meaning or goes.
+    #[cfg_attr(feature = "schema", schemars(extend("const" = VERSION)))]
     pub version: u32,
     /// The machine.
     pub host: Host,

@@ -1,5 +1,6 @@
-//! The page of all options, docs/reference.md. Its first part is the help of this program; its second part is written by
-//! the runner, from what clap knows of the runner's commands.
+//! The documents that `cargo xtask reference` writes: docs/reference.md, the page of all options, and
+//! docs/record.schema.json, the JSON Schema of a record. The first part of the page is the help of this program; the second
+//! part is written by the runner, from what clap knows of the runner's commands.
 
 use std::fs;
 use std::process::Command;
@@ -8,18 +9,27 @@ use anyhow::{Context, Result, ensure};
 
 use super::USAGE;
 use crate::artifacts;
-use crate::process::capture;
+use crate::process::{capture, run};
+use crate::toolchain::cargo;
 
 /// The line between the two parts. The runner's unit test looks for it, too (host/src/cli/reference.rs).
 const RUNNER: &str = "<!-- from here on written by the runner -->\n";
 
-/// `cargo xtask reference`: writes the page.
+/// The JSON Schema of a record, in docs/.
+const SCHEMA: &str = "record.schema.json";
+
+/// `cargo xtask reference`: writes the page, and the schema of records.
 pub(crate) fn write() -> Result<i32> {
     let runner = capture(Command::new(artifacts::vtick_of_this_machine()?).arg("reference"), None)?;
     ensure!(runner.status.success(), "vtick reference: {}", runner.said.join("\n"));
-    let place = artifacts::workspace().join("docs/reference.md");
-    fs::write(&place, format!("{}{RUNNER}{}", page(), runner.stdout))
-        .with_context(|| format!("cannot write {}", place.display()))?;
+    let mut cargo = cargo();
+    cargo.args(["run", "--quiet", "--package", "vtick-report", "--example", "schema", "--target-dir"]);
+    cargo.arg(artifacts::target()).current_dir(artifacts::workspace());
+    let schema = run(&mut cargo, None)?;
+    for (name, text) in [("reference.md", format!("{}{RUNNER}{}", page(), runner.stdout)), (SCHEMA, schema)] {
+        let place = artifacts::workspace().join("docs").join(name);
+        fs::write(&place, text).with_context(|| format!("cannot write {}", place.display()))?;
+    }
     Ok(0)
 }
 

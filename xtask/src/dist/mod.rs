@@ -24,7 +24,7 @@ use crate::toolchain::{Toolchain, cargo};
 const NO_COMMIT: u64 = 1_767_225_600;
 
 /// Files of the workspace that go with it.
-const PAPERS: [&str; 4] = ["README.md", "CHANGELOG.md", "LICENSE-APACHE", "LICENSE-MIT"];
+const PAPERS: [&str; 5] = ["README.md", "CHANGELOG.md", "docs/record.schema.json", "LICENSE-APACHE", "LICENSE-MIT"];
 
 /// Makes everything, in the folder `output` or in target/dist.
 pub(crate) fn dist(cache: &Cache, toolchain: &Toolchain, output: Option<&Path>) -> Result<()> {
@@ -46,8 +46,9 @@ pub(crate) fn dist(cache: &Cache, toolchain: &Toolchain, output: Option<&Path>) 
     fs::copy(&runner, folder.join("vtick")).with_context(|| format!("cannot copy {}", runner.display()))?;
     manual(&folder)?;
     for paper in PAPERS {
-        fs::copy(artifacts::workspace().join(paper), folder.join(paper))
-            .with_context(|| format!("cannot copy {paper}"))?;
+        let paper = Path::new(paper);
+        fs::copy(artifacts::workspace().join(paper), folder.join(paper.file_name().unwrap_or_default()))
+            .with_context(|| format!("cannot copy {}", paper.display()))?;
     }
     write("LICENSES-OF-PARTS.txt", &licences::text(&inventory)?)?;
     write("vtick.cdx.json", &sbom::cyclonedx(&inventory, &sha256_of_file(&runner)?))?;

@@ -6,10 +6,11 @@ use crate::Clause;
 
 /// Something in a transcript that the contract does not allow.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Objection {
     /// The clause that is broken.
     pub clause: Clause,
-    /// The model's rule, by its name ([`super::rules`]).
+    /// The model's rule, by its name.
     pub rule: &'static str,
     /// The vCPU.
     pub vcpu: usize,

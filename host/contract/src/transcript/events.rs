@@ -10,6 +10,7 @@ use vtick_core::lines::{Levels, Line};
 
 /// One return of KVM_RUN.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Return {
     /// vCPU.
     pub vcpu: usize,
@@ -38,12 +39,13 @@ impl std::fmt::Display for Return {
 
 /// One operation of the guest, or one interrupt it took.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct GuestRecord {
     /// vCPU.
     pub vcpu: usize,
     /// Index of the operation in the encoded program.
     pub op: u32,
-    /// One of [`vtick_abi::litmus::kind`].
+    /// 0: an operation, 1: an IRQ was taken, 2: a FIQ was taken, 3: an operation that was UNDEFINED.
     pub kind: u32,
     /// Host counter before.
     pub before: u64,
@@ -55,6 +57,7 @@ pub struct GuestRecord {
 
 /// How a vCPU's part of a program ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "ending", rename_all = "kebab-case")]
 pub enum Ending {
     /// It came to its end.
@@ -84,7 +87,7 @@ pub enum Ending {
         /// Where the guest was.
         pc: String,
     },
-    /// A system call was refused without which it could not go on: the transcript's last [`Event::Refused`].
+    /// A system call was refused without which it could not go on: the last event of kind `refused` says which.
     Refused,
     /// KVM_RUN returned more often than any program needs.
     Storm(Storm),
@@ -102,6 +105,7 @@ pub enum Ending {
 
 /// Returns of KVM_RUN without an end.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Storm {
     /// How many returns there were when the program was ended.
     pub returns: u64,
@@ -135,6 +139,7 @@ impl Storm {
 
 /// What disturbs the threads of a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "disturbance", rename_all = "kebab-case")]
 pub enum Disturbance {
     /// Another thread was busy on a host CPU.
@@ -175,6 +180,7 @@ impl std::fmt::Display for Disturbance {
 
 /// Something that happened, on the host's counter.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub enum Event {
     /// KVM_RUN returned.

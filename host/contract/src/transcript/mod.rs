@@ -24,6 +24,7 @@ pub use refusal::Refusal;
 
 /// Everything that happened while a program ran.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Transcript {
     /// Events in the order of the host's counter.
     pub events: Vec<Event>,

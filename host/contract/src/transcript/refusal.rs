@@ -7,6 +7,7 @@ use vtick_core::register_id;
 
 /// A system call that the kernel refused while a program ran, or before it could.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Refusal {
     /// Host counter when it came back.
     pub at: u64,
