@@ -106,13 +106,14 @@ fn plan(wanted: &Wanted, kernels: &Kernels, store: &Store) -> Result<Vec<Planned
     let mut planned = Vec::new();
     let mut place = 0;
     for (name, kernel) in kernels {
+        let digest = kernel.as_ref().ok().map(Store::of_kernel).transpose()?;
         for host in wanted.hosts() {
             let cell = Cell { place, kernel: name.clone(), host };
             place += 1;
             if !wanted.has(cell.place) {
                 continue;
             }
-            let key = kernel.as_ref().ok().map(|kernel| store.key(&cell, kernel, wanted)).transpose()?;
+            let key = digest.as_ref().map(|kernel| store.key(&cell, kernel, wanted));
             let kept = match (kernel, &key) {
                 (Err(problem), _) => Some(Entry::without_kernel(&cell, problem)),
                 (Ok(_), Some(key)) => store.kept(&cell, key),

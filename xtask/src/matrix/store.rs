@@ -36,11 +36,15 @@ impl Store {
         self.cache.path(FOLDER)
     }
 
-    /// Digest of all that a cell's result depends on.
-    pub(super) fn key(&self, cell: &Cell, kernel: &Kernel, wanted: &Wanted) -> Result<String> {
+    /// Digest of all that a cell's result depends on. `kernel`: [`Store::of_kernel`].
+    pub(super) fn key(&self, cell: &Cell, kernel: &str, wanted: &Wanted) -> String {
         let what = format!("{:?} {:?}", cell.host, wanted.steps());
-        let kernel = short(sha256_of_file(&kernel.image)?);
-        Ok(short(sha256(format!("{}{kernel}{what}", self.programs).as_bytes())))
+        short(sha256(format!("{}{kernel}{what}", self.programs).as_bytes()))
+    }
+
+    /// Digest of a kernel.
+    pub(super) fn of_kernel(kernel: &Kernel) -> Result<String> {
+        sha256_of_file(&kernel.image).map(short)
     }
 
     /// What came of this cell before.
