@@ -50,3 +50,16 @@ impl Measured {
         cpus.iter().filter_map(Value::as_u64).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[should_panic(expected = "\"host\" is a required property")]
+    fn a_record_without_a_host_is_not_what_the_schema_describes() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), r#"{ "format": "vtick", "version": 4 }"#).unwrap();
+        described(file.path());
+    }
+}

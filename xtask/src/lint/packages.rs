@@ -12,8 +12,8 @@ use crate::process::run;
 use crate::toolchain::{Toolchain, cargo};
 
 /// Licences that ask for no more than vtick's own do, and what is said with a text that goes with it (`cargo xtask dist`).
-const LICENCES: [&str; 8] =
-    ["0BSD", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "MIT", "Unicode-3.0", "Unlicense", "Zlib"];
+const LICENCES: [&str; 9] =
+    ["0BSD", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "MIT", "MIT-0", "Unicode-3.0", "Unlicense", "Zlib"];
 
 /// As a Cargo.lock names crates.io, whatever a machine has in its place.
 const CRATES_IO: &str = "registry+https://github.com/rust-lang/crates.io-index";
