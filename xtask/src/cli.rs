@@ -2,15 +2,16 @@
 
 mod parse;
 pub(crate) mod reference;
+mod sources;
 mod values;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::coverage::SourceOptions;
 use crate::qemu::Machine;
 use crate::target::Target;
 
+pub(crate) use self::sources::SourceOptions;
 pub(crate) use self::values::number;
 
 /// The help of the command.

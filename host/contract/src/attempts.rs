@@ -6,9 +6,10 @@
 
 use super::case::Case;
 use super::cause;
-use super::check::{record, second_opinion, verdict_of, with_second_opinion};
+use super::check::{second_opinion, verdict_of, with_second_opinion};
 use super::pace::Terms;
 use super::program::Program;
+use super::record::record;
 use super::transcript::{Ending, Transcript};
 use super::verdict::{Judged, Judgement, Unheld};
 use crate::CheckRecord;

@@ -1,12 +1,10 @@
 //! A check: a claim with the program that puts it to the test, and how that is run and judged.
 
-use super::case::Case;
 use super::expect::Expected;
 use super::model::{self, Objection, Tolerance};
-use super::verdict::{Judged, Judgement, Unheld, Verdict, not_exercised, violated};
+use super::verdict::{Judged, Unheld, not_exercised, violated};
 use super::{Clause, Fault, Program, Transcript};
-use super::{cause, deviation, diagnosis};
-use crate::CheckRecord;
+use super::{deviation, diagnosis};
 use serde::Serialize;
 
 use vtick_core::Host;
@@ -125,51 +123,5 @@ pub(super) fn with_second_opinion(judged: Judged, opinions: &[SecondOpinion]) ->
     match (judged, unexpected) {
         (Ok(_), Some(opinion)) => violated(format!("the model objects: {}", opinion.objection)),
         (judged, _) => judged,
-    }
-}
-
-/// The record of a check on a kernel that says `capability` of the mode, which is none of it: there is nothing to put to
-/// the test but what it says.
-pub fn without_the_mode(case: &Case, host: &Host, capability: i32) -> CheckRecord {
-    let reason =
-        format!("this kernel does not offer the mode: KVM_CHECK_EXTENSION(KVM_CAP_ARM_USER_IRQ) = {capability}");
-    past(case, host, Judgement { verdict: Verdict::NotExercised, reason }, None)
-}
-
-/// The record of a check that an earlier run came to. Where it violated the claim and there is no transcript, that run's
-/// host died of it.
-pub fn past(case: &Case, host: &Host, judgement: Judgement, transcript: Option<Transcript>) -> CheckRecord {
-    record(case, host, 1, judgement, transcript)
-}
-
-/// The record of a check whose spans were multiplied by `scale`.
-pub(super) fn record(
-    case: &Case,
-    host: &Host,
-    scale: u64,
-    judgement: Judgement,
-    mut transcript: Option<Transcript>,
-) -> CheckRecord {
-    let (program, _) = case.build_paced(host.cntfrq, scale);
-    if let Some(transcript) = &mut transcript {
-        transcript.cut_storm();
-    }
-    let cause = match &transcript {
-        _ if judgement.verdict != Verdict::Violated => None,
-        Some(transcript) => cause::recognise(transcript),
-        None => case.endangers(host).then_some(cause::LOCK_UP),
-    };
-    CheckRecord {
-        name: case.name().to_owned(),
-        clause: case.clause(),
-        claim: case.claim().to_owned(),
-        judgement,
-        expected: deviation::expected(case.name(), host),
-        cause,
-        objections: Vec::new(),
-        shaken: false,
-        scale,
-        timeline: transcript.as_ref().map(|transcript| transcript.timeline(&program)).unwrap_or_default(),
-        transcript,
     }
 }

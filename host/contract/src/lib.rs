@@ -25,7 +25,7 @@ mod verdict;
 pub use attempts::run;
 use case::as_expected;
 pub use case::{Case, File};
-pub use check::{Check, FailsOn, Judge, SecondOpinion, judge, past, without_the_mode};
+pub use check::{Check, FailsOn, Judge, SecondOpinion, judge};
 pub use clause::{Clause, Clauses};
 pub use deviation::{DEVIATIONS, Deviation, expected};
 pub use diagnosis::diagnose;
@@ -36,6 +36,6 @@ pub use program::{
     Action, ActionRef, Deadline, Expectation, Irqchip, Litmus, Moving, Point, Program, Setup, Span, Step, SyntaxError,
     TimerRegister, Value, parse,
 };
-pub use record::CheckRecord;
+pub use record::{CheckRecord, past, without_the_mode};
 pub use transcript::{Disturbance, Ending, Event, GuestRecord, Refusal, Return, Storm, Transcript, shorten};
 pub use verdict::{Judged, Judgement, Unheld, Verdict, disturbed, not_exercised, violated};

@@ -227,6 +227,8 @@ fn for_each_bit(bits: u8, mut act: impl FnMut(usize)) {
     }
 }
 
+/// Does a guest's access. Inlined: on its own it costs 20 instructions an access.
+#[inline(always)]
 fn apply(gic: &mut Gic, cpu: usize, access: Access) -> u32 {
     let Access { frame, offset, len, write } = access;
     match (frame, write) {

@@ -3,14 +3,11 @@
 mod bench;
 mod boot;
 mod compare;
-mod conclude;
 mod explore;
 mod export;
-mod journal;
 #[cfg(test)]
 mod mutations;
 mod reference;
-mod rehearsal;
 mod report;
 mod select;
 mod test;

@@ -4,7 +4,6 @@
 mod affinity;
 mod boot;
 mod clock;
-mod companion;
 mod conditions;
 mod guest;
 mod host;

@@ -4,29 +4,9 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
-use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-
-/// The log of one run: of which code, and where it goes.
-#[derive(Clone, Debug)]
-pub(crate) struct CodeLog {
-    /// Addresses of the code.
-    pub(crate) ranges: Vec<Range<u64>>,
-    /// The file.
-    pub(crate) file: PathBuf,
-}
-
-impl CodeLog {
-    /// What QEMU is told.
-    pub(crate) fn arguments(&self) -> [String; 6] {
-        let ranges: Vec<_> =
-            self.ranges.iter().map(|range| format!("{:#x}..{:#x}", range.start, range.end - 1)).collect();
-        let file = self.file.display().to_string();
-        ["-d".into(), "in_asm".into(), "-dfilter".into(), ranges.join(","), "-D".into(), file]
-    }
-}
 
 /// The instructions that a log has, as they stood in memory, by address.
 pub(crate) fn read(file: &Path) -> Result<BTreeMap<u64, u32>> {
@@ -66,11 +46,5 @@ mod tests {
         assert_eq!(read(&file).unwrap(), BTreeMap::from(due));
         std::fs::write(&file, "IN: \n0xffff800080077928:  \nOBJD-T: e9031eaa\n").unwrap();
         assert!(read(&file).unwrap_err().to_string().contains("capstone"));
-    }
-
-    #[test]
-    fn qemu_is_told_each_range_with_its_last_byte() {
-        let log = CodeLog { ranges: vec![0x1000..0x1010, 0x2000..0x2004], file: "/l".into() };
-        assert_eq!(log.arguments().join(" "), "-d in_asm -dfilter 0x1000..0x100f,0x2000..0x2003 -D /l");
     }
 }

@@ -11,7 +11,6 @@ mod log;
 mod patch;
 mod reach;
 mod report;
-mod sources;
 mod symbols;
 
 use std::collections::BTreeMap;
@@ -26,13 +25,12 @@ use tempfile::TempDir;
 pub(crate) use self::code::Code;
 pub(crate) use self::code::FunctionCode;
 use self::functions::Function;
-pub(crate) use self::log::CodeLog;
 use self::report::{Coverage, KernelCoverage};
-pub(crate) use self::sources::SourceOptions;
 use self::symbols::Symbols;
 use crate::artifacts;
 use crate::cache::Cache;
-use crate::cli::{Host, Options};
+use crate::cli::{Host, Options, SourceOptions};
+use crate::emulated::CodeLog;
 use crate::kernel::{Kernel, crc32};
 use crate::qemu::{Gic, Machine, Mode};
 

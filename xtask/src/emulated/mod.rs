@@ -1,5 +1,6 @@
 //! Runs one command in the emulated host, from power-on to power-off.
 
+mod code_log;
 mod death;
 mod heard;
 mod saved;
@@ -16,12 +17,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow, bail};
 use vtick_frame::{Decoder, Exit, Input, Job};
 
+pub(crate) use self::code_log::CodeLog;
 use self::death::Stopped;
 pub(crate) use self::death::{By, Died};
 use self::heard::{Heard, Stage};
 pub(crate) use self::saved::{Patch, Resumed, Saved};
 use self::standstill::Watch;
-use crate::coverage::CodeLog;
 use crate::initramfs::Initramfs;
 use crate::kernel::Kernel;
 use crate::keyboard::Keyboard;

@@ -1,7 +1,5 @@
 //! One combination of kernel and host.
 
-use super::index::Entry;
-
 /// The emulated host of a cell, in the words of this program's options.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Host {
@@ -59,14 +57,4 @@ impl What {
             What::Latency => "latency.json",
         }
     }
-}
-
-/// A cell that is to be run, or was.
-pub(super) struct Planned {
-    pub(super) cell: Cell,
-    /// Digest of all that its result depends on; empty where there is no kernel.
-    pub(super) key: String,
-    /// Its result, where it is known.
-    pub(super) kept: Option<Entry>,
-    pub(super) steps: Vec<(What, Vec<String>)>,
 }

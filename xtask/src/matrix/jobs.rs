@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use rustix::process::{Signal, kill_process};
 
-use super::cell::{Planned, What};
-use super::index::Entry;
+use super::cell::What;
+use super::entry::Entry;
+use super::planned::Planned;
 use super::store::Store;
 use crate::artifacts::Programs;
 use crate::cli::Options;

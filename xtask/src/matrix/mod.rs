@@ -5,8 +5,10 @@
 //! is kept: the same runner on the same kernel and host is not run again, and an interrupted matrix resumes.
 
 mod cell;
+mod entry;
 mod index;
 mod jobs;
+mod planned;
 mod store;
 mod wanted;
 
@@ -16,8 +18,10 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
-use self::cell::{Cell, Planned};
-use self::index::{Entry, Index};
+use self::cell::Cell;
+use self::entry::Entry;
+use self::index::Index;
+use self::planned::Planned;
 use self::store::Store;
 use self::wanted::Wanted;
 use crate::artifacts;

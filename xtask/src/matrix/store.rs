@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 
 use super::cell::Cell;
-use super::index::Entry;
+use super::entry::Entry;
 use super::wanted::Wanted;
 use crate::artifacts::Programs;
 use crate::cache::Cache;

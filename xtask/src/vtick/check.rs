@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use vtick_shell::check_writable;
 
-use super::survive::survive;
+use super::survive::{RECORD, survive};
 use super::view::saved;
 use super::{CANNOT_RUN, check_target, plan, programs, runs_natively, together, wanted, watch};
 use crate::artifacts;
@@ -21,8 +21,6 @@ use crate::say::say;
 use crate::target::{Target, Work};
 use crate::toolchain::{Toolchain, cargo};
 
-/// Where the runner writes its record in the emulated host.
-pub(super) const RECORD: &str = "/run/record.json";
 /// Where it writes it on another machine: in the folder in which it runs.
 const RECORD_THERE: &str = "record.json";
 

@@ -10,7 +10,6 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result};
 
-use super::check::RECORD;
 use super::{CANNOT_RUN, WRONG, emulate, plain, together};
 use crate::artifacts::{self, Programs};
 use crate::cli::Options;
@@ -18,6 +17,8 @@ use crate::emulated::{By, Died, Files};
 use crate::kernel::Kernel;
 use crate::process::run_in_view;
 
+/// Where the runner writes its record in the emulated host.
+pub(super) const RECORD: &str = "/run/record.json";
 /// Where the runner finds the journal of the runs before it.
 const JOURNAL: &str = "/journal";
 /// What stands in front of its notes for that journal.

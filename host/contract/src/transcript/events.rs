@@ -1,10 +1,10 @@
 //! What happens while a program runs, each thing by itself.
 
 use serde::{Deserialize, Serialize};
+use vtick_abi::mailbox;
 use vtick_core::stopped::Stopped;
 
 use super::refusal::Refusal;
-use super::timeline::describe_exit;
 use vtick_core::exit::Exit;
 use vtick_core::lines::{Levels, Line};
 
@@ -34,6 +34,25 @@ impl std::fmt::Display for Return {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "KVM_RUN returned: {}, levels {}", describe_exit(&self.exit), self.levels)?;
         self.pc.map_or(Ok(()), |pc| write!(f, ", PC {pc:#x}"))
+    }
+}
+
+/// An exit, with the mailbox's registers by name.
+fn describe_exit(exit: &Exit) -> String {
+    let register = exit.address().and_then(|address| address.checked_sub(vtick_abi::layout::MAILBOX_BASE));
+    let name = match register {
+        Some(mailbox::HELLO) => "hello",
+        Some(mailbox::OFFSET) => "counter offset",
+        Some(mailbox::COMMAND) => "what to do",
+        Some(mailbox::DONE) => "done",
+        Some(mailbox::ACTION) => "action",
+        Some(mailbox::SCRATCH) => "scratch",
+        Some(mailbox::SINK) => "sink",
+        _ => return exit.to_string(),
+    };
+    match exit {
+        Exit::MmioRead { .. } => format!("MMIO read ({name})"),
+        _ => format!("MMIO write ({name})"),
     }
 }
 

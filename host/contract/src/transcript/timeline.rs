@@ -1,13 +1,11 @@
 //! A transcript as lines of text: guest and exits interleaved, ticks relative to the deadline.
 
 use vtick_abi::litmus::{Op, base, code, sysreg};
-use vtick_abi::mailbox;
 
 use super::fold::{Line, fold};
 use super::{Ending, Event, GuestRecord, Transcript};
 use crate::diagnosis::diagnose;
 use crate::program::Program;
-use vtick_core::exit::Exit;
 
 impl Transcript {
     /// The transcript as lines of text, ticks relative to the first deadline that the program set.
@@ -101,24 +99,5 @@ fn describe(program: &Program, ops: &[Op], g: &GuestRecord) -> (String, String) 
         3 => (format!("{}: UNDEFINED (ESR_EL1 {:#x})", what(), g.value), String::new()),
         _ if ops.get(g.op as usize).is_some_and(|op| op.code == code::LOOP) => (what(), format!(" [{:#x}]", g.value)),
         _ => (format!("{} [{:#x}]", what(), g.value), String::new()),
-    }
-}
-
-/// An exit, with the mailbox's registers by name.
-pub(super) fn describe_exit(exit: &Exit) -> String {
-    let register = exit.address().and_then(|address| address.checked_sub(vtick_abi::layout::MAILBOX_BASE));
-    let name = match register {
-        Some(mailbox::HELLO) => "hello",
-        Some(mailbox::OFFSET) => "counter offset",
-        Some(mailbox::COMMAND) => "what to do",
-        Some(mailbox::DONE) => "done",
-        Some(mailbox::ACTION) => "action",
-        Some(mailbox::SCRATCH) => "scratch",
-        Some(mailbox::SINK) => "sink",
-        _ => return exit.to_string(),
-    };
-    match exit {
-        Exit::MmioRead { .. } => format!("MMIO read ({name})"),
-        _ => format!("MMIO write ({name})"),
     }
 }

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::session::Finding;
+use super::finding::Finding;
 use vtick_shell::say::println;
 
 /// How far it has come.

@@ -1,6 +1,7 @@
 //! `vtick explore`.
 
 mod faults;
+mod finding;
 mod journal;
 mod judge;
 mod said;
@@ -10,7 +11,7 @@ mod sweeps;
 use std::path::PathBuf;
 
 use self::journal::Journal;
-use self::session::{Finding, Session};
+use self::session::Session;
 use super::Done;
 use super::select::{FAULT, select};
 use crate::kvm::Kvm;

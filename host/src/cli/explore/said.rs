@@ -5,9 +5,6 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use owo_colors::OwoColorize;
-
-use super::Finding;
 use super::session::Session;
 use vtick_core::figures::thousands;
 use vtick_explore::ALPHABET;
@@ -25,24 +22,6 @@ pub(super) fn list() {
 /// Operations that this host cannot be asked for.
 pub(super) fn left_out(left_out: &[super::LeftOut]) {
     left_out.iter().for_each(|(reason, operations)| println!("left out {operations} operations: {reason}"));
-}
-
-/// Something that was found.
-pub(super) fn finding(finding: &Finding) {
-    let (clause, rule) = &finding.key;
-    let word = if finding.confirmed { "found" } else { "seen once" };
-    let size = match finding.operations {
-        Some(1) => ", 1 operation".to_owned(),
-        Some(operations) => format!(", {operations} operations"),
-        None => String::new(),
-    };
-    println!("\n{} {clause} ({rule}){size}", word.red().bold());
-    if !finding.confirmed {
-        println!("  no fresh VM shows it: the timing there is another, or a reset forgot something");
-    }
-    println!("  {}", finding.what);
-    finding.program.lines().for_each(|line| println!("  {line}"));
-    finding.timeline.iter().for_each(|line| println!("  | {line}"));
 }
 
 /// What came of it.

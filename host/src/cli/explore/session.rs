@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
+use super::finding::{Finding, Key};
 use super::journal::{At, Journal};
 use super::judge;
 use crate::kvm::{Kvm, Log, Reused, cpu_time};
@@ -17,41 +18,6 @@ use vtick_explore::{Scale, Sketch, shrink};
 const MOST_SHRINKING: usize = 300;
 /// Objections that no fresh VM confirmed: after so many of them no more are looked into.
 const MOST_UNCONFIRMED: usize = 20;
-
-/// Something that the model objects to, by clause and rule.
-pub(super) type Key = (String, String);
-
-/// What was found.
-#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
-pub(super) struct Finding {
-    /// Clause and rule.
-    pub(super) key: Key,
-    /// The model's sentence about the smallest program.
-    pub(super) what: String,
-    /// The smallest program.
-    pub(super) program: String,
-    /// Number of its operations; `None`: it is no word over the alphabet.
-    pub(super) operations: Option<usize>,
-    /// What happened when it ran in a fresh VM.
-    pub(super) timeline: Vec<String>,
-    /// Whether it happened in a fresh VM at all.
-    pub(super) confirmed: bool,
-}
-
-impl Finding {
-    /// The name of the file that it is kept in.
-    pub(super) fn file_name(&self) -> String {
-        let (clause, rule) = &self.key;
-        let name = format!("{clause}-{rule}").to_lowercase();
-        let plain: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
-        format!("{plain}.litmus")
-    }
-
-    /// The text of that file.
-    pub(super) fn litmus(&self) -> String {
-        format!("# {} ({}): {}\n{}", self.key.0, self.key.1, self.what.replace('\n', " "), self.program)
-    }
-}
 
 /// Numbers of a session.
 #[derive(Clone, Copy, Debug, Default)]
@@ -303,7 +269,7 @@ impl<'a> Session<'a> {
 
     fn add(&mut self, finding: Finding) {
         if !self.quiet {
-            super::said::finding(&finding);
+            finding.show();
         }
         self.journal.finding(&finding);
         self.findings.insert(finding.key.clone(), finding);

@@ -1,10 +1,11 @@
 //! Runs a latency measurement: the VM, its vCPUs' threads, and who watches them.
 
 mod accesses;
+mod companion;
 mod run_loop;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -13,7 +14,8 @@ use vtick_abi::layout::MEASURE_BASE;
 use vtick_abi::mailbox;
 use vtick_abi::measure::{Config, MAX_SAMPLES};
 
-use super::companion::Companion;
+use companion::{Companion, hog};
+
 use super::conditions::Watch;
 use super::kick::Kick;
 use super::vcpu::Vcpu;
@@ -23,7 +25,7 @@ use super::{Context, Error, clock};
 use vtick_contract::Ending;
 use vtick_core::controller::Controller;
 use vtick_core::lines::Routing;
-use vtick_latency::{Irqchip, Measurement, Scenario};
+use vtick_latency::{Beside, Irqchip, Measurement, SCENARIOS, Scenario};
 
 /// Samples the guest keeps before it hands them over.
 const BATCH: u64 = 1024;
@@ -123,7 +125,11 @@ pub(super) fn measure(scenario: &Scenario, irqchip: Irqchip, plant: u64) -> Resu
         running: AtomicUsize::new(scenario.vcpus),
         _vgic: vgic,
     });
-    let beside = Companion::start(scenario.beside)?;
+    let beside = match scenario.beside {
+        Beside::Nothing => None,
+        Beside::Hog => Some(Companion::start(hog)?),
+        Beside::Neighbour => Some(Companion::start(neighbour)?),
+    };
     let threads = start(&run, scenario, vcpus)?;
     let ended = watch(&run, threads, &config);
     if let Some(beside) = beside {
@@ -188,4 +194,19 @@ fn watch(run: &Run, threads: Vec<Thread>, config: &Config) -> Result<Vec<Ended>,
         running.for_each(|(_, kick)| kick.stop());
     }
     Ok(threads.into_iter().map(|thread| thread.join().expect("a vCPU's thread does not panic")).collect())
+}
+
+/// One short-lived VM after the other, with whichever in-kernel GIC the host has.
+fn neighbour(stop: &AtomicBool) -> Result<(), MeasureError> {
+    let plain = SCENARIOS.iter().find(|scenario| scenario.name == "vtimer-wfi").expect("a scenario of that name");
+    let short = Scenario { warm_up: 0, interrupts: 100, ..plain.clone() };
+    let mut chip = Irqchip::Vgicv3;
+    while !stop.load(Ordering::Relaxed) {
+        match measure(&short, chip, 0) {
+            Ok(_) => {}
+            Err(MeasureError::Run(Error::NoVgic(Vgic::V3))) => chip = Irqchip::Vgicv2,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }

@@ -3,8 +3,8 @@
 
 use anstream::println;
 
-use super::Done;
-use super::test::{REST, terms};
+use super::terms::{REST, terms};
+use crate::cli::Done;
 use crate::kvm::Kvm;
 use vtick_contract::Meaning;
 use vtick_contract::Tally;

@@ -42,7 +42,7 @@ impl SourceOptions {
     }
 
     /// The change, as a unified diff.
-    pub(super) fn diff(&self) -> Result<Option<String>> {
+    pub(crate) fn diff(&self) -> Result<Option<String>> {
         match (&self.patch, &self.since, &self.tree) {
             (Some(patch), ..) => {
                 let text = fs::read(patch).with_context(|| format!("cannot read {}", patch.display()))?;

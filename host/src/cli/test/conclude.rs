@@ -1,9 +1,10 @@
 //! `vtick test --conclude`: the end of a run whose host is gone for good, on any machine. The verdicts so far are summed up
 //! and recorded; what has none was not exercised.
 
+use super::args::TestArgs;
 use super::journal::Journal;
-use super::test::{TestArgs, conclusion, show};
-use super::{Done, Output};
+use super::told::{conclusion, show};
+use crate::cli::{Done, Output};
 use vtick_contract::CheckRecord;
 use vtick_contract::Overall;
 use vtick_contract::Tally;
