@@ -55,13 +55,14 @@ use crate::toolchain::Toolchain;
 const BROWSERS: [&str; 3] = ["chromium", "google-chrome", "chromium-browser"];
 
 /// The commands, for one that is misspelt.
-const WORDS: [&str; 22] = [
+const WORDS: [&str; 23] = [
     "test",
     "bench",
     "explore",
     "compare",
     "report",
     "export",
+    "selftest",
     "boot",
     "matrix",
     "merge",
@@ -126,6 +127,7 @@ fn run(command: &str, options: &Options) -> Result<i32> {
         "matrix" => matrix::matrix(&cache, options),
         "merge" => matrix::merge(options),
         "export" => vtick::export(options),
+        "selftest" => vtick::selftest(options),
         "run" => coverage::around(&cache, options, |options| vtick::run(&cache, options)),
         "coverage" => coverage::coverage(&cache, options, |options| vtick::test(&cache, options)),
         "compare" | "report" => vtick::view(&cache, command, options),

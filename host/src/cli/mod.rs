@@ -10,6 +10,7 @@ mod mutations;
 mod reference;
 mod report;
 mod select;
+mod selftest;
 mod test;
 
 use std::path::{Path, PathBuf};
@@ -53,6 +54,8 @@ enum Command {
     Report(report::ReportArgs),
     /// Write a check as a .litmus file. Runs on any machine.
     Export(export::ExportArgs),
+    /// Write a test of this mode for the kernel's own suite, as patches. Runs on any machine.
+    Selftest(selftest::SelftestArgs),
     /// Compare the latencies of two records. Runs on any machine.
     Compare(compare::CompareArgs),
     /// Print the part of docs/reference.md about these commands.
@@ -122,6 +125,7 @@ pub fn main() -> ExitCode {
         Command::Boot(args) => (boot::run(&args), args.plan),
         Command::Report(args) => (report::run(&args), false),
         Command::Export(args) => (export::run(&args), false),
+        Command::Selftest(args) => (selftest::run(&args), false),
         Command::Compare(args) => (compare::run(&args), false),
         Command::Reference => (reference::run(), false),
     };

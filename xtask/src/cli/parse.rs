@@ -132,8 +132,8 @@ const SINGLE: [&str; 10] = [
 ];
 
 /// Commands that run nothing in a host, and options that say something of one: there they would be taken for nothing.
-const WITHOUT_HOST: [&str; 10] =
-    ["build", "browser", "compare", "dist", "doctor", "guest", "kernels", "lint", "reference", "report"];
+const WITHOUT_HOST: [&str; 11] =
+    ["build", "browser", "compare", "dist", "doctor", "guest", "kernels", "lint", "reference", "report", "selftest"];
 const OF_HOST: [&str; 12] = [
     "--kernel",
     "--host",

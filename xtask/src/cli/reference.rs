@@ -38,7 +38,7 @@ fn page() -> String {
     let mut page = String::from(
         "# Reference\n\nAll commands and options. `cargo xtask reference` writes this page from the help texts; do not edit \
          it.\n\nOptions of `cargo xtask` come first. `cargo xtask` hands all other arguments of `test`, `bench`, `explore`, \
-         `boot`,\n`export`, `report` and `compare` on to `vtick`, whose options follow. Values in [brackets] are the \
+         `boot`,\n`export`, `selftest`, `report` and `compare` on to `vtick`, whose options follow. Values in [brackets] are the \
          defaults.\n",
     );
     let (usage, sections) = USAGE.split_once("\n\n").unwrap_or((USAGE, ""));

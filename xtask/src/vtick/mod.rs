@@ -22,7 +22,7 @@ pub(crate) use self::check::{bench, test};
 pub(crate) use self::explore::explore;
 pub(crate) use self::mutate::mutate;
 pub(crate) use self::run::run;
-pub(crate) use self::view::{export, view};
+pub(crate) use self::view::{export, selftest, view};
 use crate::artifacts::{self, Programs};
 use crate::cache::Cache;
 use crate::cli::{Host, Options};
@@ -53,7 +53,7 @@ pub(crate) fn together(one: i32, other: i32) -> i32 {
 }
 
 /// The runner's commands that are commands here too.
-pub(crate) const COMMANDS: [&str; 7] = ["test", "bench", "explore", "boot", "export", "compare", "report"];
+pub(crate) const COMMANDS: [&str; 8] = ["test", "bench", "explore", "boot", "export", "selftest", "compare", "report"];
 
 /// What the runner itself says of one of its commands: the arguments that are handed on.
 pub(crate) fn help(command: &str) -> Result<i32> {

@@ -1,4 +1,4 @@
-//! `compare`, `report` and `export`: what the runner makes of records and checks, which takes no host.
+//! `compare`, `report`, `export` and `selftest`: what the runner makes of records and checks, which takes no host.
 
 use std::ffi::OsString;
 use std::fs;
@@ -11,7 +11,7 @@ use super::CANNOT_RUN;
 use crate::artifacts;
 use crate::cache::Cache;
 use crate::cli::Options;
-use crate::process::run_in_view;
+use crate::process::{run, run_in_view};
 
 /// Where a record that was given a name is kept.
 pub(super) fn saved(cache: &Cache, name: &str) -> PathBuf {
@@ -57,6 +57,19 @@ pub(crate) fn export(options: &Options) -> Result<i32> {
     let mut arguments: Vec<OsString> = options.forwarded.iter().map(OsString::from).collect();
     arguments.extend(options.output.iter().flat_map(|path| ["--output".into(), path.into()]));
     on_this_machine("export", &arguments)
+}
+
+/// `cargo xtask selftest`: the test that the runner writes for the kernel's own suite, signed off by whom git knows.
+pub(crate) fn selftest(options: &Options) -> Result<i32> {
+    let mut arguments: Vec<OsString> = options.forwarded.iter().map(OsString::from).collect();
+    arguments.extend(options.output.iter().flat_map(|path| ["--output".into(), path.into()]));
+    if !options.forwarded.iter().any(|argument| argument.starts_with("--author")) {
+        let known = |name: &str| run(Command::new("git").args(["config", name]), None).ok();
+        if let (Some(name), Some(address)) = (known("user.name"), known("user.email")) {
+            arguments.extend(["--author".into(), format!("{} <{}>", name.trim(), address.trim()).into()]);
+        }
+    }
+    on_this_machine("selftest", &arguments)
 }
 
 fn on_this_machine(command: &str, arguments: &[OsString]) -> Result<i32> {

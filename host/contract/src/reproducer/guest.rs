@@ -306,7 +306,7 @@ fn constant(asm: &mut Assembly, register: &str, number: Number) {
 }
 
 /// The assembler's name of a system register.
-fn register(number: u16) -> &'static str {
+pub(super) fn register(number: u16) -> &'static str {
     match number {
         sysreg::CNTV_CTL => "cntv_ctl_el0",
         sysreg::CNTV_CVAL => "cntv_cval_el0",

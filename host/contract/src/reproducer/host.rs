@@ -4,6 +4,7 @@ use vtick_abi::mailbox::SCRATCH_VALUE;
 
 use super::super::program::{Action, ActionRef, Expectation, Irqchip, TimerRegister, Value};
 use super::judge::Needed;
+use super::template::Parts;
 use super::{Number, Source, number};
 use vtick_core::lines::{Line, Routing};
 
@@ -29,35 +30,6 @@ const LEVELS_AT: &str = include_str!("parts/levels_at.c");
 const RETURNS: &str = include_str!("parts/returns.c");
 const FIRST: &str = include_str!("parts/first.c");
 const LEFT_AT: &str = include_str!("parts/left_at.c");
-
-/// Functions and statements that stand only in programs which need them: lines between `//if NAME` and `//end`.
-struct Parts<'a> {
-    set: Vec<&'a str>,
-    put: Vec<(&'a str, String)>,
-}
-
-impl Parts<'_> {
-    fn write(&self, template: &str) -> String {
-        let mut text = String::new();
-        let mut left_out = Vec::new();
-        for line in template.lines() {
-            match line.trim().strip_prefix("//if ") {
-                Some(names) => left_out.push(!names.split('|').any(|name| self.set.contains(&name.trim()))),
-                None if line.trim() == "//end" => drop(left_out.pop()),
-                None if left_out.contains(&true) => {}
-                None => {
-                    let mut line = line.to_owned();
-                    for (name, value) in &self.put {
-                        line = line.replace(&format!("@{name}@"), value);
-                    }
-                    text += &line;
-                    text.push('\n');
-                }
-            }
-        }
-        text
-    }
-}
 
 /// The whole C file.
 pub(super) fn write(source: &Source<'_>) -> String {
@@ -237,7 +209,7 @@ fn opening(source: &Source<'_>) -> String {
     text + " */\n"
 }
 
-fn textwrap(text: &str) -> Vec<String> {
+pub(super) fn textwrap(text: &str) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split_whitespace() {
         let line = lines.last_mut().expect("there is a line");

@@ -160,9 +160,15 @@ impl Source<'_> {
     }
 
     /// The first and the last step of a span.
-    fn span(&self, Span { from, to }: Span) -> String {
+    fn span(&self, span: Span) -> String {
+        let (first, last) = self.ends(span);
+        format!("{first}, {last}")
+    }
+
+    /// The numbers of these.
+    pub(super) fn ends(&self, Span { from, to }: Span) -> (u32, u32) {
         let (first, last) = (self.number(from.step), self.number(to.step));
-        format!("{}, {}", first + u32::from(from.end), last - u32::from(!to.end))
+        (first + u32::from(from.end), last - u32::from(!to.end))
     }
 
     fn note(&self, step: Step, note: Note) -> String {

@@ -8,6 +8,8 @@ mod guest;
 mod host;
 mod judge;
 mod notes;
+pub mod selftest;
+mod template;
 #[cfg(test)]
 mod tests;
 
@@ -46,13 +48,7 @@ enum Number {
 
 /// Writes the C program. The error says, in a line, what of the program cannot be said in one.
 pub fn write(case: &Case) -> Result<String, String> {
-    let (program, slower) = (case.build_paced(FAST, 1).0, case.build_paced(SLOW, 1).0);
-    refuse(&program)?;
-    let ((header, ops), (_, slower_ops)) = (program.encode(), slower.encode());
-    let starts = program.block_starts();
-    let notes = Notes::of(&program, &ops)?;
-    let source = Source { case, program, header, ops, slower_ops, starts, notes };
-    Ok(host::write(&source))
+    Ok(host::write(&Source::new(case)?))
 }
 
 /// The command that writes the C program of the check of this name; `None`: there is none, or it cannot be said in C.
@@ -82,6 +78,17 @@ fn refuse(program: &Program) -> Result<(), String> {
         return Err("its judge sees more than the lines of a program's text can say".to_owned());
     }
     Ok(())
+}
+
+impl<'a> Source<'a> {
+    fn new(case: &'a Case) -> Result<Source<'a>, String> {
+        let (program, slower) = (case.build_paced(FAST, 1).0, case.build_paced(SLOW, 1).0);
+        refuse(&program)?;
+        let ((header, ops), (_, slower_ops)) = (program.encode(), slower.encode());
+        let starts = program.block_starts();
+        let notes = Notes::of(&program, &ops)?;
+        Ok(Source { case, program, header, ops, slower_ops, starts, notes })
+    }
 }
 
 impl Source<'_> {
