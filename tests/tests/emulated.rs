@@ -1,7 +1,7 @@
 //! The two commands as a user runs them, on real kernels in the emulated host. Ignored by default: together they take
 //! a minute, and Debian's archive the first time.
 
-use vtick_tests::record::described;
+use vtick_tests::record::{described, measured};
 use vtick_tests::verdict::{Verdict, verdicts, violated};
 use vtick_tests::xtask;
 
@@ -127,6 +127,21 @@ fn two_measurements_print_the_same_digits_and_lose_nothing() {
     let (first, second) = (record("a.json"), record("b.json"));
     assert!(first.1.contains("\"deterministic\": true"), "{}", first.1);
     assert_eq!(first, second);
+}
+
+#[test]
+#[ignore = "boots an emulated host"]
+fn a_scenario_that_cannot_be_measured_costs_no_other_its_figures() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("record.json");
+    let output = path.display().to_string();
+    let scenarios = ["vtimer-spin", "vtimer-wfi", "--interrupts", "200", "--silence", "300"];
+    let ran = xtask(&[&["bench", "--kernel", "debian:6.1.0-47", "--output", &output], &scenarios[..]].concat());
+    assert_eq!(ran.status, Some(2), "{}", ran.all());
+    assert!(ran.stderr.contains("error: vtimer-wfi: the guest did not come to its end"), "{}", ran.all());
+    let record = described(&path);
+    assert!(record.contains("\"incomplete\": \"vtimer-wfi: the guest did not"), "{}", ran.all());
+    assert_eq!(measured(&path, "vtimer-spin", "user").number("counts/delivered"), 200);
 }
 
 #[test]

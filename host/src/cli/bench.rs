@@ -103,6 +103,8 @@ fn measure(args: &BenchArgs, chosen: &[Scenario], mut output: Output) -> anyhow:
     } else {
         println!("{}", lines::host(&record.host));
     }
+    // A kernel on which one scenario cannot be measured may still be measured by the others.
+    let mut failed = None;
     for scenario in chosen {
         if let Some(why) = unfit(&record.host, scenario, args.names.iter().any(|name| *name == scenario.name)) {
             if for_people {
@@ -119,7 +121,15 @@ fn measure(args: &BenchArgs, chosen: &[Scenario], mut output: Output) -> anyhow:
                     }
                     continue;
                 }
-                measured => measured?.outcome(),
+                Err(error) => {
+                    if for_people {
+                        println!("\nnot measured: {error}");
+                    }
+                    failed.get_or_insert(error);
+                    // With another interrupt controller it would most likely wait in vain once more.
+                    break;
+                }
+                Ok(measurement) => measurement.outcome(),
             };
             if for_people {
                 latency::outcome(&record.host, &outcome);
@@ -134,7 +144,11 @@ fn measure(args: &BenchArgs, chosen: &[Scenario], mut output: Output) -> anyhow:
         latency::over_the_floor(&record.host, &record.latency);
         rates::rates(&record.host, &record.latency);
     }
+    record.incomplete = failed.as_ref().map(ToString::to_string);
     output.write(&record)?;
+    if let Some(error) = failed {
+        return Err(error.into());
+    }
     Ok(Done::Ran(record.latency.iter().all(|outcome| outcome.faults().is_empty())))
 }
 

@@ -44,7 +44,7 @@ enum Format {
     Junit,
     /// A report for KCIDB, schema 5.3.
     Kcidb,
-    /// Markdown for the summary of a CI job.
+    /// Markdown for the summary of a CI job; of a matrix: its faults, and the kernels that have them.
     Markdown,
     /// LAVA's test case signals; of measurements too.
     Lava,
@@ -87,7 +87,11 @@ fn matrix(args: &ReportArgs, path: &Path, json: &str) -> anyhow::Result<Done> {
     let folder = path.parent().unwrap_or(Path::new("."));
     let read = |file: &str| read_text(&folder.join(file)).map_err(|e| e.to_string());
     let atlas = Atlas::from_json(json, read).map_err(|e| anyhow::anyhow!("{}: {e}", path.display()))?;
-    print!("{}", atlas::table(&atlas));
+    match args.r#as {
+        None => print!("{}", atlas::table(&atlas)),
+        Some(Format::Markdown) => print!("{}", atlas::markdown(&atlas)),
+        Some(_) => anyhow::bail!("--as: only `--as markdown` takes the index of a matrix; --html shows it, too"),
+    }
     if let Some(path) = &args.html {
         write("--html", path, atlas::page(&atlas))?;
     }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::cell::{Host, What};
 use crate::cli::number;
+use crate::version;
 
 /// The arguments of `cargo xtask matrix`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,7 +67,8 @@ impl Wanted {
         Ok(wanted)
     }
 
-    /// The kernels by name. `all` and `series` stand for releases of the archive, which `releases` gives, newest first.
+    /// The kernels by name, those of the archive first, the oldest one first: what is told of neighbours depends on it.
+    /// `all` and `series` stand for releases of the archive, which `releases` gives, newest first.
     pub(super) fn kernels(&self, releases: impl Fn() -> anyhow::Result<Vec<String>>) -> anyhow::Result<Vec<String>> {
         let mut names: Vec<String> = Vec::new();
         for kernel in &self.kernels {
@@ -86,6 +88,10 @@ impl Wanted {
         }
         let mut seen = std::collections::BTreeSet::new();
         names.retain(|name| seen.insert(name.clone()));
+        names.sort_by(|a, b| match (a.strip_prefix("debian:"), b.strip_prefix("debian:")) {
+            (Some(a), Some(b)) => version::compare(a, b),
+            (a, b) => b.is_some().cmp(&a.is_some()),
+        });
         Ok(names)
     }
 
@@ -171,7 +177,10 @@ mod tests {
         assert_eq!(kernels(""), "6.1.0-50 7.2.13 7.3.4");
         assert_eq!(kernels("--kernels series:2"), "6.1.0-47 6.1.0-50 7.2.9 7.2.13 7.3.4");
         assert_eq!(kernels("--kernels all"), "6.1.0-47 6.1.0-50 7.2.9 7.2.13 7.3.4");
-        assert_eq!(kernels("--kernels debian:6.1.0-50,series,my/Image"), "6.1.0-50 7.2.13 7.3.4 my/Image");
+        assert_eq!(
+            kernels("--kernels my/Image,Image,series,debian:6.1.0-47"),
+            "6.1.0-47 6.1.0-50 7.2.13 7.3.4 my/Image Image"
+        );
     }
 
     #[test]

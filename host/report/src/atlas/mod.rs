@@ -1,6 +1,7 @@
 //! The atlas: many kernels on many hosts, as one table and one page.
 
 mod faults;
+mod markdown;
 mod page;
 mod table;
 
@@ -13,6 +14,7 @@ use vtick_contract::Meaning;
 use vtick_core::Host;
 use vtick_latency::Irqchip;
 
+pub use markdown::markdown;
 pub use page::page;
 pub use table::table;
 

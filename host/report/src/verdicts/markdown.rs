@@ -50,7 +50,7 @@ fn failure(out: &mut String, run: &Verdicts, check: &Judged) {
 }
 
 /// A text that can be neither a table's column nor markup.
-fn plain(text: &str) -> String {
+pub(crate) fn plain(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('|', "\\|").replace('\n', " ")
 }
 

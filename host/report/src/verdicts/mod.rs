@@ -23,6 +23,7 @@ pub use kcidb::{Place, kcidb};
 pub use ktap::ktap;
 pub use lava::{checks as lava_checks, measurements as lava_measurements};
 pub use markdown::markdown;
+pub(crate) use markdown::plain;
 pub use matrix::{Absent, matrix, reasons};
 pub use tap::tap;
 
