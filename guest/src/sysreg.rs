@@ -54,6 +54,8 @@ pub(crate) fn read(register: u16) -> u64 {
         sysreg::PMXEVCNTR => mrs!("pmxevcntr_el0"),
         sysreg::ICC_SRE => mrs!("S3_0_C12_C12_5"),
         sysreg::ICC_IAR1 => mrs!("S3_0_C12_C12_0"),
+        sysreg::ICC_PMR => mrs!("S3_0_C4_C6_0"),
+        sysreg::ICC_IGRPEN1 => mrs!("S3_0_C12_C12_7"),
         _ => panic!("no system register {register} to read"),
     }
 }

@@ -24,7 +24,8 @@ pub const NO_HANDLER: u32 = u32::MAX;
 pub struct Header {
     /// Number of operations behind this header.
     pub ops: u32,
-    /// What the guest undoes once the program has ended and said so, for the next one: bits of [`undo`].
+    /// What the program before this one may have left, which the guest undoes before it asks for this one: bits of
+    /// [`undo`].
     pub undo: u32,
     /// First operation of each vCPU.
     pub entry: [u32; crate::layout::MAX_VCPUS],
@@ -129,6 +130,10 @@ pub mod base {
 
 /// System registers a program can name.
 pub mod sysreg {
+    /// Those that a program can only read.
+    pub const READ_ONLY: &[u16] = &[CNTVCT, CNTPCT, ISR, DAIF, MPIDR, CNTFRQ, ICC_IAR1];
+    /// Those that a program can only write.
+    pub const WRITE_ONLY: &[u16] = &[PMSWINC, ICC_EOIR1];
     /// CNTV_CTL_EL0.
     pub const CNTV_CTL: u16 = 0;
     /// CNTV_CVAL_EL0.

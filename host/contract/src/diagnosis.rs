@@ -7,8 +7,11 @@ use super::verdict::{Unheld, disturbed, violated};
 /// returns, a vCPU that does not come back.
 pub(super) fn nothing_broke(transcript: &Transcript) -> Result<(), Unheld> {
     for ending in &transcript.endings {
-        if let Ending::HarnessError { message } = ending {
-            return Err(Unheld::HarnessError(message.clone()));
+        match ending {
+            Ending::HarnessError { message } => return Err(Unheld::HarnessError(message.clone())),
+            // The guest says so of itself or of its program: no kernel is at fault before that is looked into.
+            Ending::Panic { .. } => return Err(Unheld::HarnessError(diagnose(ending))),
+            _ => {}
         }
     }
     let mut refusals = transcript.refusals();

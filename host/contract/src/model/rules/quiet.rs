@@ -198,7 +198,8 @@ fn immediate_exits_are_immediate(judge: &mut Judge, vcpu: &Vcpu) {
 /// The guest makes progress: each vCPU comes to its end, if its program has one. Asked where no other rule says why not.
 pub(crate) fn ends_well(judge: &mut Judge, index: usize, ending: &Ending) {
     let what = match ending {
-        Ending::Done => return,
+        // A guest that finds something wrong with itself or its program has nothing against the kernel.
+        Ending::Done | Ending::Panic { .. } => return,
         Ending::Stopped(_) if judge.program.setup.may_not_end => return,
         ending => crate::diagnose(ending).replace('\n', " "),
     };

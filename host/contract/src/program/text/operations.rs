@@ -1,7 +1,7 @@
 //! How operations read.
 
 use vtick_abi::layout::MAILBOX_BASE;
-use vtick_abi::litmus::{Op, base, code};
+use vtick_abi::litmus::{Op, base, code, sysreg};
 use vtick_abi::mailbox;
 
 use super::form::Form;
@@ -29,17 +29,20 @@ pub(super) const OPERATIONS: &[Form<Op>] = &[
     Form {
         pattern: "read <sysreg>",
         write: |op, _| (op.code == code::READ).then(|| vec![what(op)]),
-        read: |p, _| Ok(op(code::READ, number(&p[0]) as u16, Value::Is(0), 0)),
+        read: |p, _| match number(&p[0]) as u16 {
+            register if sysreg::WRITE_ONLY.contains(&register) => Err("this register can only be written".to_owned()),
+            register => Ok(op(code::READ, register, Value::Is(0), 0)),
+        },
     },
     Form {
         pattern: "<sysreg> := <time>",
         write: |op, _| (op.code == code::WRITE && holds_time(op.what)).then(|| vec![what(op), value(op)]),
-        read: |p, _| Ok(op(code::WRITE, number(&p[0]) as u16, of(&p[1]), 0)),
+        read: |p, _| written(number(&p[0]) as u16, of(&p[1])),
     },
     Form {
         pattern: "<sysreg> := <value>",
         write: |op, _| (op.code == code::WRITE).then(|| vec![what(op), value(op)]),
-        read: |p, _| Ok(op(code::WRITE, number(&p[0]) as u16, of(&p[1]), 0)),
+        read: |p, _| written(number(&p[0]) as u16, of(&p[1])),
     },
     Form {
         pattern: "mask <lines>",
@@ -198,4 +201,12 @@ pub(super) fn of(piece: &Piece) -> Value {
         Piece::Value(value) => *value,
         other => unreachable!("{other:?} in a slot for a value"),
     }
+}
+
+/// A write of a register: not of one that the guest cannot write.
+fn written(register: u16, value: Value) -> Result<Op, String> {
+    if sysreg::READ_ONLY.contains(&register) {
+        return Err("this register can only be read".to_owned());
+    }
+    Ok(op(code::WRITE, register, value, 0))
 }

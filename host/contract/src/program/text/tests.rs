@@ -100,8 +100,9 @@ fn action() -> impl Strategy<Value = Action> {
 
 /// Writes one operation, chosen by numbers.
 fn write(p: &mut Program, kind: u8, value: Value, number: u64, action: Action, earlier: Option<Step>) -> Step {
-    let registers =
-        [sysreg::CNTV_CTL, sysreg::CNTV_CVAL, sysreg::CNTP_TVAL, sysreg::ISR, sysreg::PMSWINC, sysreg::ICC_PMR];
+    let both = [sysreg::CNTV_CTL, sysreg::CNTV_CVAL, sysreg::CNTP_TVAL, sysreg::ICC_PMR];
+    let one_way = if kind == 1 { sysreg::READ_ONLY } else { sysreg::WRITE_ONLY };
+    let registers = [&both, one_way].concat();
     let register = registers[number as usize % registers.len()];
     let flag = (number % FLAGS as u64) as u16;
     match kind {
@@ -321,4 +322,14 @@ fn the_files_of_the_repository_and_the_example_of_the_reference_can_be_read() {
     let reference = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/litmus.md")).unwrap();
     let example = reference.split("```").nth(1).unwrap();
     assert_eq!(parse(example, CNTFRQ, 1).unwrap().program.expectations().len(), 2);
+}
+
+#[test]
+fn a_register_that_the_guest_cannot_read_or_write_is_refused_where_it_stands() {
+    let refused = |line: &str| parse(&format!("vCPU 0:\n    {line}\n"), 1_000_000_000, 1).unwrap_err().to_string();
+    assert_eq!(refused("read PMSWINC"), "line 2, column 5: this register can only be written");
+    assert_eq!(refused("CNTVCT := 1"), "line 2, column 5: this register can only be read");
+    for known in ["read ICC_PMR_EL1", "ICC_PMR_EL1 := 1", "read ICC_IGRPEN1_EL1"] {
+        assert!(parse(&format!("vCPU 0:\n    {known}\n"), 1_000_000_000, 1).is_ok(), "{known}");
+    }
 }
