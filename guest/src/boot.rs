@@ -36,7 +36,8 @@ const TCR: u64 = 32 | (0b01 << 8) | (0b01 << 10) | (0b11 << 12) | (1 << 23) | (0
 /// SCTLR_EL1: the RES1 bits of Armv8.0, and M, C, I (MMU, data and instruction caches).
 const SCTLR: u64 = 0x30d0_0800 | (1 << 12) | (1 << 2) | 1;
 
-/// Where the host enters every vCPU: EL1h, MMU off, all interrupts masked, x0 = index of the vCPU.
+/// Where the host enters every vCPU: EL1h, MMU off, all interrupts masked, x0 = index of the vCPU, x3 = whether it was here
+/// before.
 ///
 /// # Safety
 /// Entered by the host alone.
@@ -83,9 +84,11 @@ unsafe extern "C" fn _start() -> ! {
 
 /// Says hello, asks what to do, does it, and says so: again and again. A host that has nothing more to do does not enter
 /// this vCPU again after `DONE`.
-extern "C" fn main(vcpu: usize) {
-    mailbox::write(regs::HELLO, regs::HELLO_MAGIC);
-    mailbox::write(regs::OFFSET, timer::virtual_counter_offset());
+extern "C" fn main(vcpu: usize, _x1: usize, _x2: usize, again: usize) {
+    if again == 0 {
+        mailbox::write(regs::HELLO, regs::HELLO_MAGIC);
+        mailbox::write(regs::OFFSET, timer::virtual_counter_offset());
+    }
     loop {
         // Here and not behind `DONE`: a vCPU that was stopped in a program starts again from its first instruction.
         litmus::undo();

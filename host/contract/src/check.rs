@@ -110,7 +110,7 @@ pub struct SecondOpinion {
 
 /// What the model says of a transcript of a check's program.
 pub(super) fn second_opinion(host: &Host, program: &Program, transcript: &Transcript) -> Vec<SecondOpinion> {
-    let tolerance = Tolerance::of(host, program.setup.vcpus);
+    let tolerance = Tolerance::of(host);
     let objections = model::judge(program, transcript, &tolerance).into_iter();
     objections
         .map(|objection| SecondOpinion { expected: deviation::expected(objection.rule, host), objection })

@@ -101,6 +101,13 @@ pub const DEVIATIONS: &[Deviation] = &[
         why: "with immediate_exit set kvm_arch_vcpu_ioctl_run returns before it looks at the levels",
     },
     Deviation {
+        check: "pmu-is-restored",
+        from: Some((6, 7)),
+        until: Some((6, 15)),
+        on: |_| true,
+        why: "since a45f41d754e0 KVM_SET_ONE_REG of PMOVSCLR and its like clears bits, and of PMOVSSET only sets some",
+    },
+    Deviation {
         check: "vcpu-created-out-of-order-is-named-by-its-index",
         from: Some((6, 7)),
         until: None,

@@ -20,10 +20,10 @@ impl Scale {
     pub fn new(cntfrq: u64, exact: bool) -> Scale {
         let us = |n: u64| n * cntfrq / 1_000_000;
         // Where a tick is an instruction an exit takes 7 us. On silicon it takes less, but whatever else a host does
-        // takes longer. The limit is beyond what the model grants a wake-up (`Tolerance::wake`, of one vCPU): a sleep that
-        // never ends is objected to only then.
+        // takes longer. The limit is beyond what the model grants a wake-up (`Tolerance::wake`): a sleep that never ends
+        // is objected to only then.
         if exact {
-            Scale { cntfrq, soon: us(5), later: us(150), limit: us(25_000) }
+            Scale { cntfrq, soon: us(5), later: us(150), limit: us(5_000) }
         } else {
             Scale { cntfrq, soon: us(5), later: us(300), limit: us(100_000) }
         }

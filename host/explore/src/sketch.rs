@@ -53,7 +53,10 @@ impl Sketch {
         p.setup.may_not_end = self.any(Operation::sleeps);
         if needs.pmu {
             p.with_pmu();
-            // The first use of a perf event in a while waits until all of the host's CPUs know of it.
+        }
+        // The first use of a perf event in a while waits until all of the host's CPUs know of it. Initialising a vCPU again
+        // takes milliseconds, too.
+        if needs.pmu || self.any(|operation| operation.weight() > 1) {
             p.setup.limit *= 10;
         }
         for (vcpu, word) in self.words.iter().enumerate() {
@@ -92,8 +95,7 @@ fn write_word(p: &mut Program, vcpu: usize, word: &[Operation], needs: Needs, sc
         });
     }
     if word.iter().any(|operation| operation.is_pmu()) {
-        // Their reset values are unknown. One counter is enabled, and counts nothing.
-        p.write(sysreg::PMCR, 0);
+        // Their reset values are unknown, except that of PMCR.E, which is off. One counter is enabled, and counts nothing.
         p.write(sysreg::PMCNTENCLR, u64::from(u32::MAX));
         p.write(sysreg::PMINTENCLR, u64::from(u32::MAX));
         p.write(sysreg::PMOVSCLR, u64::from(u32::MAX));

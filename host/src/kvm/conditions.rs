@@ -1,5 +1,7 @@
 //! What the kernel says of how a thread ran, and where it may run.
 
+use std::fs::File;
+use std::os::unix::fs::FileExt;
 use std::time::Instant;
 
 use super::affinity;
@@ -42,6 +44,23 @@ fn involuntary_switches() -> u64 {
     }
 }
 
+/// How long the thread that opened it has been ready to run and did not, read again and again.
+pub(super) struct RunDelay(Option<File>);
+
+impl RunDelay {
+    /// Of the calling thread.
+    pub(super) fn open() -> RunDelay {
+        RunDelay(File::open("/proc/thread-self/schedstat").ok())
+    }
+
+    /// In nanoseconds; 0: the kernel does not say.
+    pub(super) fn read(&self) -> u64 {
+        let mut text = [0; 64];
+        let Some(Ok(length)) = self.0.as_ref().map(|file| file.read_at(&mut text, 0)) else { return 0 };
+        std::str::from_utf8(&text[..length]).ok().and_then(delay_of).unwrap_or(0)
+    }
+}
+
 /// How long this thread has been ready to run and did not, in nanoseconds; `None`: the kernel does not say.
 fn run_delay() -> Option<u64> {
     run_delay_in("/proc/thread-self/schedstat")
@@ -66,7 +85,11 @@ pub(super) fn place_of(thread: libc::pid_t) -> String {
 
 /// Second field of schedstat (Linux, Documentation/scheduler/sched-stats.rst): time spent waiting on a runqueue.
 fn run_delay_in(schedstat: &str) -> Option<u64> {
-    std::fs::read_to_string(schedstat).ok()?.split_whitespace().nth(1)?.parse().ok()
+    delay_of(&std::fs::read_to_string(schedstat).ok()?)
+}
+
+fn delay_of(schedstat: &str) -> Option<u64> {
+    schedstat.split_whitespace().nth(1)?.parse().ok()
 }
 
 /// Resident memory of this process in KiB (proc(5), /proc/pid/statm: second field, in pages); 0: the kernel does not say.

@@ -69,13 +69,14 @@ fn ptimer(vcpu: &Vcpu) -> Option<Ptimer> {
 pub(super) fn stopped(vm: &Vm, vcpu: &Vcpu, levels: Levels) -> Result<Stopped, Error> {
     let pc = vcpu.register(registers::PC)?;
     let stage1 = stage1(vcpu)?;
+    let [next, last] = [pc, pc.wrapping_sub(4)].map(|at| instruction(vm, &stage1, at));
     Ok(Stopped {
         at: counter(),
         pc,
         symbol: vm.symbolize(pc),
         // KVM may have stepped over the WFI already when the signal came.
-        in_wfi: [pc, pc.wrapping_sub(4)].into_iter().any(|at| instruction(vm, &stage1, at) == Some(WFI)),
-        in_hvc: last_instruction(vm, vcpu)? == Some(HVC),
+        in_wfi: [next, last].contains(&Some(WFI)),
+        in_hvc: last == Some(HVC),
         suspended: vcpu.is_suspended()?,
         pstate: vcpu.register(registers::PSTATE)?,
         cntv_ctl: vcpu.register(registers::TIMER_CTL)?,

@@ -1,6 +1,7 @@
 //! A vCPU: KVM_RUN with its exit parsed, the level field, registers.
 
 use std::os::fd::AsRawFd;
+use std::sync::OnceLock;
 
 use kvm_bindings::{
     KVM_ARM_VCPU_EL1_32BIT, KVM_ARM_VCPU_TIMER_CTRL, KVM_EXIT_FAIL_ENTRY, KVM_EXIT_INTERNAL_ERROR, KVM_EXIT_INTR,
@@ -44,6 +45,8 @@ const MOST_REGISTERS: usize = 500;
 pub(super) struct Vcpu {
     fd: VcpuFd,
     init: kvm_vcpu_init,
+    /// The ids of its registers, once they were asked for: they stay the same.
+    ids: OnceLock<Vec<u64>>,
 }
 
 /// The registers of a vCPU, by their ids.
@@ -52,7 +55,7 @@ pub(super) struct SavedRegisters(Vec<(u64, Vec<u8>)>);
 impl Vcpu {
     /// A vCPU that was initialised with `init`.
     pub(super) fn new(fd: VcpuFd, init: kvm_vcpu_init) -> Vcpu {
-        Vcpu { fd, init }
+        Vcpu { fd, init, ids: OnceLock::new() }
     }
 
     /// KVM_RUN. Whatever it returned, [`levels`](Vcpu::levels) is to be looked at.
@@ -164,16 +167,25 @@ impl Vcpu {
             let cause = std::io::Error::other(finished.to_string());
             return Err(Error::Call { call: "KVM_RUN with immediate_exit", cause });
         }
-        let mut ids = RegList::new(MOST_REGISTERS).map_err(std::io::Error::other).call("a list of registers")?;
-        self.fd.get_reg_list(&mut ids).call("KVM_GET_REG_LIST")?;
-        let mut saved = Vec::new();
-        for &id in ids.as_slice() {
+        let ids = self.ids()?;
+        let mut saved = Vec::with_capacity(ids.len());
+        for &id in ids {
             // KVM_REG_SIZE_MASK: log2 of the size in bytes.
             let mut bytes = vec![0; 1 << (id >> 52 & 0xf)];
             self.get(id, &mut bytes)?;
             saved.push((id, bytes));
         }
         Ok(SavedRegisters(saved))
+    }
+
+    /// KVM_GET_REG_LIST.
+    fn ids(&self) -> Result<&[u64], Error> {
+        if self.ids.get().is_none() {
+            let mut ids = RegList::new(MOST_REGISTERS).map_err(std::io::Error::other).call("a list of registers")?;
+            self.fd.get_reg_list(&mut ids).call("KVM_GET_REG_LIST")?;
+            self.ids.get_or_init(|| ids.as_slice().to_vec());
+        }
+        Ok(self.ids.get().map_or(&[], Vec::as_slice))
     }
 
     /// Sets every register that `keep` names to what was saved. Returns those that the kernel refused: all others are

@@ -3,6 +3,7 @@
 use std::io::ErrorKind;
 use std::ops::Range;
 use std::os::fd::AsRawFd;
+use std::sync::Mutex;
 
 use kvm_bindings::{
     KVM_ARM_VCPU_EL1_32BIT, KVM_ARM_VCPU_PMU_V3, KVM_ARM_VCPU_PMU_V3_CTRL, KVM_ARM_VCPU_PMU_V3_INIT,
@@ -18,7 +19,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes};
 use super::ioctl::{KVM_IRQ_LINE, ioctl};
 use super::kick::Kick;
 use super::vcpu::{PSTATE_EL1H_DAIF, Vcpu};
-use super::{Context, Error, GUEST, registers};
+use super::{Context, Error, GUEST, lock, registers};
 use crate::image::Image;
 use vtick_core::lines::{Line, irq_line_id};
 
@@ -29,6 +30,8 @@ pub(super) struct Vm {
     pub(super) memory: GuestMemoryMmap,
     /// The guest image, where that is what runs.
     image: Option<Image<'static>>,
+    /// The address that was looked up last, with its text: vCPUs that are stopped are mostly at the same.
+    symbol: Mutex<(u64, String)>,
     kvm: Kvm,
 }
 
@@ -113,7 +116,7 @@ impl Vm {
             // SAFETY: the mapping is `memory`'s, which lives as long as the VM.
             unsafe { fd.set_user_memory_region(region) }.call("KVM_SET_USER_MEMORY_REGION")?;
         }
-        Ok(Vm { fd, memory, image: None, kvm })
+        Ok(Vm { fd, memory, image: None, symbol: Mutex::default(), kvm })
     }
 
     /// Has the host back RAM by huge pages where it can: fewer faults while a guest touches it for the first time.
@@ -133,13 +136,19 @@ impl Vm {
     /// Initialises a vCPU that is to run as the guest's vCPU `index`, and puts it before the guest's first instruction.
     pub(super) fn prepare(&self, fd: VcpuFd, index: usize, features: Features) -> Result<(Vcpu, Kick), Error> {
         let (vcpu, kick) = self.initialise(fd, features)?;
-        self.restart(&vcpu, index)?;
+        self.enter(&vcpu, index)?;
         Ok((vcpu, kick))
+    }
+
+    /// Puts the guest's vCPU `index`, which has said hello once, before the guest's first instruction again.
+    pub(super) fn restart(&self, vcpu: &Vcpu, index: usize) -> Result<(), Error> {
+        self.enter(vcpu, index)?;
+        vcpu.set_register(registers::x(3), 1)
     }
 
     /// Puts the guest's vCPU `index` before the guest's first instruction, where it turns its MMU on whether that is on
     /// already or not.
-    pub(super) fn restart(&self, vcpu: &Vcpu, index: usize) -> Result<(), Error> {
+    fn enter(&self, vcpu: &Vcpu, index: usize) -> Result<(), Error> {
         vcpu.set_register(registers::PSTATE, PSTATE_EL1H_DAIF)?;
         vcpu.set_register(registers::PC, self.image.as_ref().map_or(RAM_BASE, Image::entry))?;
         vcpu.set_register(registers::X0, index as u64)
@@ -252,7 +261,12 @@ impl Vm {
 
     /// `function+0xoffset` of a guest address.
     pub(super) fn symbolize(&self, address: u64) -> String {
-        self.image.as_ref().map_or_else(|| format!("{address:#x}"), |image| image.symbolize(address))
+        let mut symbol = lock(&self.symbol);
+        if symbol.0 != address || symbol.1.is_empty() {
+            let text = self.image.as_ref().map_or_else(|| format!("{address:#x}"), |image| image.symbolize(address));
+            *symbol = (address, text);
+        }
+        symbol.1.clone()
     }
 
     /// KVM_IRQ_LINE of a CPU line.

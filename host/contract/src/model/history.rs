@@ -80,6 +80,11 @@ impl History {
         self.changes.last().map_or(self.initial, |change| change.output)
     }
 
+    /// Whether it is low all the time, for certain.
+    pub(super) fn is_low_throughout(&self) -> bool {
+        self.changes.is_empty() && self.initial == Output::Low
+    }
+
     /// The phases that may have begun by `by`, the latest first.
     fn phases_back_from(&self, by: u64) -> impl Iterator<Item = Phase> {
         let end = |index: usize| self.changes.get(index).map_or(u64::MAX, |next| next.to);
@@ -92,6 +97,9 @@ impl History {
     }
 
     fn last_time(&self, by: u64, last: impl Fn(&Phase, u64) -> Option<u64>) -> Option<u64> {
+        if self.changes.is_empty() {
+            return last(&Phase { from: 0, to: u64::MAX, output: self.initial }, by);
+        }
         let mut latest = None;
         for phase in self.phases_back_from(by) {
             if latest.is_some_and(|latest| phase.to <= latest) {

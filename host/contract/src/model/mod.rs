@@ -65,11 +65,11 @@ pub fn judge(program: &Program, transcript: &Transcript, tolerance: &Tolerance) 
     if transcript.unavailable.is_some() {
         return Vec::new();
     }
-    let (header, ops) = program.encode();
+    let encoded = transcript.encoded(program);
     let requests = requests::collect(program, transcript);
     let mut judge = Judge {
         program,
-        ops: &ops,
+        ops: &encoded.ops,
         tolerance,
         requests: &requests,
         version_is_1: version_is_1(&requests),
@@ -78,7 +78,7 @@ pub fn judge(program: &Program, transcript: &Transcript, tolerance: &Tolerance) 
     };
     rules::requests::judge(&mut judge, &requests, transcript);
     if !requests.iter().any(moves_the_clock) {
-        look_at_vcpus(&mut judge, transcript, header.entry, &requests);
+        look_at_vcpus(&mut judge, transcript, encoded.header.entry, &requests);
     }
     // A vCPU that hangs does so for what another rule names, if one does.
     let named = |objection: &Objection| {
@@ -129,6 +129,7 @@ fn look_at_vcpus(judge: &mut Judge, transcript: &Transcript, entries: impl AsRef
             continue;
         }
         rules::truth::judge(judge, &vcpu);
+        rules::truth::pmu_is_restored(judge, &vcpu);
         rules::notice::judge(judge, &vcpu);
         rules::lines::judge(judge, &vcpu, &lines[index]);
         rules::sleep::judge(judge, &vcpu, &lines[index]);

@@ -270,8 +270,10 @@ impl State {
     }
 
     /// KVM_ARM_VCPU_INIT, and all other registers as they were. Kernels before 6.4 have no ONE_REG for the physical
-    /// timer: what becomes of it is not known.
+    /// timer: what becomes of it is not known. Whether the PMU is as it was is for one rule to say (`pmu-is-restored`):
+    /// all others would say the same in other words.
     pub(super) fn reinit(&mut self, restore_timers: bool) {
+        self.pmu = Pmu::RESET;
         if !restore_timers {
             self.vtimer.ctl = Some(0);
         }

@@ -25,10 +25,10 @@ pub struct Tolerance {
 }
 
 impl Tolerance {
-    /// What is to be tolerated on this host, of a VM with so many vCPUs that run. In a host that counts instructions an
-    /// interrupt is on its way for a few of them only. A thread that wakes there may find its CPU busy with another, which
-    /// keeps it to the end of a scheduler's tick (4 ms), or of a few.
-    pub fn of(host: &Host, vcpus: usize) -> Tolerance {
+    /// What is to be tolerated on this host. In a host that counts instructions an interrupt is on its way for a few of
+    /// them only. A thread that wakes there may find its CPU busy with another, which keeps it to the end of a scheduler's
+    /// tick (4 ms), or of a few: the host says how long that was.
+    pub fn of(host: &Host) -> Tolerance {
         let us = |n: u64| n * host.cntfrq / 1_000_000;
         let exact = host.deterministic && host.unit == Unit::Instructions;
         if exact {
@@ -36,7 +36,7 @@ impl Tolerance {
                 notice: 1_000,
                 kick: if host.cpus > 1 { 20_000 } else { 5_000 },
                 take: 200,
-                wake: if vcpus == 1 { us(20_000) } else { us(80_000) },
+                wake: us(200),
                 restore: 20_000,
                 sleeps_are_exact: true,
             };

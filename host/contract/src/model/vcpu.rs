@@ -43,6 +43,8 @@ pub(super) struct Vcpu<'a> {
     pub(super) unmasked: [History; 2],
     /// Reads of timer registers that do not fit, each with what is due.
     pub(super) misread: Vec<(Clause, u64, String)>,
+    /// When its registers were restored, each with whether the PMU's output had been high, and for certain.
+    pub(super) restored: Vec<(u64, bool)>,
     pub(super) ending: Option<&'a Ending>,
 }
 
@@ -67,7 +69,7 @@ impl<'a> Vcpu<'a> {
         let moves: Vec<u64> = requests.iter().filter(|r| r.action == Action::MoveToFreshVm).map(|r| r.at).collect();
         let behind = |at: u64| skew * moves.partition_point(|&moved| moved <= at) as u64;
         let traced = trace(ops, entry, &records, behind);
-        let readings = readings(&records, &returns, behind);
+        let readings = readings(&records, &returns, (!moves.is_empty()).then_some(behind));
         let mut runs = Vec::with_capacity(returns.len());
         let mut told = Levels::NONE;
         let mut immediates = requests.iter().filter(|r| matches!(r.action, Action::ImmediateExit { .. })).peekable();
@@ -97,6 +99,7 @@ impl<'a> Vcpu<'a> {
             devices,
             unmasked: [masked(), masked()],
             misread: Vec::new(),
+            restored: Vec::new(),
             ending,
         };
         vcpu.follow(ops, &requests, state, skew);
@@ -200,12 +203,26 @@ impl<'a> Vcpu<'a> {
                 };
                 state.set(register, value);
             }
-            Action::Reinit { restore_timers } => state.reinit(restore_timers),
-            Action::MoveToFreshVm => state.moved(skew),
+            Action::Reinit { restore_timers } => {
+                self.restored(state, request);
+                state.reinit(restore_timers);
+            }
+            Action::MoveToFreshVm => {
+                self.restored(state, request);
+                state.moved(skew);
+            }
             Action::Get(register) => return self.get(state, register, request),
             _ => return,
         }
         self.note(state, request.from, request.at);
+    }
+
+    /// Its registers are about to be restored.
+    fn restored(&mut self, state: &State, request: &Request) {
+        match state.outputs()[2] {
+            Output::Unknown => {}
+            output => self.restored.push((request.at, output != Output::Low)),
+        }
     }
 
     /// KVM_GET_ONE_REG: it reads as the state is.
@@ -268,12 +285,17 @@ impl<'a> Vcpu<'a> {
 
 /// The guest's readings of the counter, each with its operation, in order. In a fresh VM its counter may be `behind`: a
 /// reading that may lie on either side of an end of KVM_RUN says nothing of that, and is left out.
-fn readings(records: &[&GuestRecord], returns: &[&Return], behind: impl Fn(u64) -> u64) -> Vec<(u64, u32)> {
-    let ends: Vec<u64> = returns.iter().flat_map(|exit| [exit.entered, exit.returned]).collect();
-    let side = |at: u64| ends.partition_point(|&end| end <= at);
-    let mut readings: Vec<(u64, u32)> = records.iter().flat_map(|g| [(g.before, g.op), (g.after, g.op)]).collect();
-    readings.retain(|&(at, _)| behind(at) == 0 || side(at) == side(at + behind(at)));
-    readings.sort_unstable();
+fn readings(records: &[&GuestRecord], returns: &[&Return], behind: Option<impl Fn(u64) -> u64>) -> Vec<(u64, u32)> {
+    let mut readings: Vec<(u64, u32)> = Vec::with_capacity(records.len() * 2);
+    readings.extend(records.iter().flat_map(|g| [(g.before, g.op), (g.after, g.op)]));
+    if let Some(behind) = behind {
+        let ends: Vec<u64> = returns.iter().flat_map(|exit| [exit.entered, exit.returned]).collect();
+        let side = |at: u64| ends.partition_point(|&end| end <= at);
+        readings.retain(|&(at, _)| behind(at) == 0 || side(at) == side(at + behind(at)));
+    }
+    if !readings.is_sorted() {
+        readings.sort_unstable();
+    }
     readings
 }
 

@@ -4,6 +4,17 @@ use vtick_abi::litmus::{self as abi, Header, NO_HANDLER, Op, code, sysreg};
 
 use super::{Action, ActionRef, Program, Step};
 
+/// A program as the guest reads it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Encoded {
+    /// What stands in front of the operations.
+    pub header: Header,
+    /// The operations of all blocks.
+    pub ops: Vec<Op>,
+    /// The first operation of each block.
+    pub(crate) starts: Vec<u32>,
+}
+
 impl Program {
     /// The actions before the guest starts that must succeed; otherwise the program is not run.
     pub fn is_required(&self, action: ActionRef) -> bool {
@@ -22,8 +33,14 @@ impl Program {
 
     /// The program as the guest reads it: header and operations.
     pub fn encode(&self) -> (Header, Vec<Op>) {
+        let Encoded { header, ops, .. } = self.encoded();
+        (header, ops)
+    }
+
+    /// The same, with the place of each block.
+    pub fn encoded(&self) -> Encoded {
         let starts = self.block_starts();
-        let mut ops = Vec::new();
+        let mut ops = Vec::with_capacity(self.blocks.iter().map(|block| block.ops.len() + 1).sum());
         for (block, &start) in self.blocks.iter().zip(&starts) {
             ops.extend(block.ops.iter().map(|op| {
                 let jump = if matches!(op.code, code::LOOP | code::UNLESS) { u64::from(start) } else { 0 };
@@ -41,7 +58,7 @@ impl Program {
             fiq: self.fiq.map(start),
             flags: [0; abi::FLAGS],
         };
-        (header, ops)
+        Encoded { header, ops, starts }
     }
 
     /// How often KVM_RUN may return on a vCPU before it is taken for a storm: far above what any program needs. Each
@@ -55,6 +72,11 @@ impl Program {
     pub fn uses_ptimer(&self) -> bool {
         let writes = |op: &Op| op.code == code::WRITE && op.what == sysreg::CNTP_CTL && op.value & 1 == 1;
         self.blocks.iter().flat_map(|block| &block.ops).any(writes)
+    }
+
+    /// Whether a vCPU may sleep: WFI, or PSCI CPU_SUSPEND.
+    pub fn sleeps(&self) -> bool {
+        self.blocks.iter().flat_map(|block| &block.ops).any(sleeps)
     }
 
     /// Where each block starts in the encoded program. Each has one operation more than was written: its end.
@@ -75,4 +97,12 @@ impl Program {
         let block = starts.partition_point(|&start| start <= op) - 1;
         Step { block: block as u32, index: op - starts[block] }
     }
+}
+
+/// PSCI CPU_SUSPEND, with 32-bit and 64-bit arguments (Arm DEN 0022, 5.4).
+const CPU_SUSPEND: [u64; 2] = [0x8400_0001, 0xc400_0001];
+
+/// Whether an operation puts its vCPU to sleep.
+pub(crate) fn sleeps(op: &Op) -> bool {
+    matches!(op.code, code::WFI | code::DOZE) || op.code == code::HVC && CPU_SUSPEND.contains(&op.value)
 }

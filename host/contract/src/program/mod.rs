@@ -17,6 +17,8 @@ mod text;
 mod value;
 
 pub use action::{Action, TimerRegister};
+pub use encode::Encoded;
+pub(crate) use encode::sleeps;
 pub use event::Moving;
 pub use expectation::{Deadline, Expectation, Point, Span};
 pub use setup::{Irqchip, Setup};

@@ -52,7 +52,7 @@ impl Transcript {
 
     /// What a record's operation took beyond what it has to; 0 where that is not known.
     fn delay_within(&self, g: &GuestRecord) -> u64 {
-        match self.ops.get(g.op as usize).map(|op| op.code) {
+        match self.encoded.ops.get(g.op as usize).map(|op| op.code) {
             _ if g.kind != kind::OP => 0,
             Some(code::SPIN) => g.after.saturating_sub(g.before.max(self.host_time(g.value))),
             Some(
@@ -75,7 +75,7 @@ impl Transcript {
         let mut deadlines: HashMap<(usize, u16), u64> = HashMap::new();
         let mut most = None;
         for g in self.records().filter(|g| g.kind == kind::OP) {
-            let Some(op) = self.ops.get(g.op as usize) else { continue };
+            let Some(op) = self.encoded.ops.get(g.op as usize) else { continue };
             let (timer, offset) = match op.what {
                 sysreg::CNTV_CTL | sysreg::CNTV_CVAL | sysreg::CNTV_TVAL => (sysreg::CNTV_CTL, self.offset),
                 // The guest's physical counter is the host's.

@@ -11,11 +11,13 @@ mod refusal;
 mod storm;
 mod timeline;
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 use vtick_abi::litmus::{Op, code, kind, sysreg};
 use vtick_core::stopped::{Ptimer, Stopped};
 
-use super::program::{ActionRef, Program, Step};
+use super::program::{ActionRef, Encoded, Program, Step};
 use super::verdict::{Unheld, disturbed, violated};
 
 pub use events::{Disturbance, Ending, Event, GuestRecord, Return, Storm};
@@ -43,19 +45,26 @@ pub struct Transcript {
     /// How long threads of the program were ready to run and did not, in ticks.
     #[serde(skip)]
     pub waited: u64,
-    /// First operation and length of each block, to find a step's records.
+    /// The program as the guest read it.
     #[serde(skip)]
-    starts: Vec<u32>,
-    /// The operations.
-    #[serde(skip)]
-    ops: Vec<Op>,
+    encoded: Encoded,
 }
 
 impl Transcript {
     /// Puts the events in order.
-    pub fn new(program: &Program, mut events: Vec<Event>, endings: Vec<Ending>, offset: u64) -> Transcript {
+    pub fn new(program: &Program, events: Vec<Event>, endings: Vec<Ending>, offset: u64) -> Transcript {
+        Transcript::of(program, program.encoded(), events, endings, offset)
+    }
+
+    /// The same of a program that is `encoded` already.
+    pub fn of(
+        program: &Program,
+        encoded: Encoded,
+        mut events: Vec<Event>,
+        endings: Vec<Ending>,
+        offset: u64,
+    ) -> Transcript {
         events.sort_by_key(Event::at);
-        let starts = program.block_starts();
         let mut transcript = Transcript {
             events,
             endings,
@@ -64,8 +73,7 @@ impl Transcript {
             neighbour: None,
             unavailable: None,
             waited: 0,
-            starts,
-            ops: program.encode().1,
+            encoded,
         };
         transcript.complete_ptimers(program);
         transcript
@@ -104,7 +112,13 @@ impl Transcript {
 
     /// Index of a step's operation in the encoded program.
     fn op(&self, step: Step) -> u32 {
-        step.op(&self.starts)
+        step.op(&self.encoded.starts)
+    }
+
+    /// The program, `program`, as the guest read it.
+    pub(super) fn encoded(&self, program: &Program) -> Cow<'_, Encoded> {
+        // A transcript that was read from a file does not have it.
+        if self.encoded.ops.is_empty() { Cow::Owned(program.encoded()) } else { Cow::Borrowed(&self.encoded) }
     }
 
     /// All returns of KVM_RUN.
@@ -209,7 +223,8 @@ impl Transcript {
 
     /// The physical timer of a vCPU at this time, from what the guest wrote to it; `None`: nothing.
     fn ptimer_as_written(&self, program: &Program, vcpu: usize, at: u64) -> Option<Ptimer> {
-        let (_, ops) = program.encode();
+        let encoded = self.encoded(program);
+        let ops = &encoded.ops;
         let last = |register| {
             let writes = |op: &Op| op.code == code::WRITE && op.what == register;
             let written =

@@ -48,6 +48,7 @@ pub(super) fn run(session: &mut Session, faults: &[&Described], alphabet: &[Oper
                 break;
             }
         }
+        session.look_at_log();
         let programs = session.counts.programs;
         match session.findings.values().next() {
             Some(finding) if found => {

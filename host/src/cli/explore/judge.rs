@@ -6,7 +6,7 @@ use vtick_core::Host;
 
 /// The objections that nobody expects.
 pub(super) fn judge(program: &Program, transcript: &Transcript, host: &Host) -> Vec<Objection> {
-    let tolerance = Tolerance::of(host, program.setup.vcpus);
+    let tolerance = Tolerance::of(host);
     let mut objections = model::judge(program, transcript, &tolerance);
     objections.retain(|objection| expected(objection.rule, host).is_none());
     objections

@@ -23,7 +23,7 @@ use vtick_report::terminal;
 use vtick_shell::say::println;
 
 /// After so many positions it is told how far the run has come.
-const TELL_EVERY: u64 = 4096;
+const TELL_EVERY: u64 = 512;
 
 #[derive(clap::Args)]
 pub(super) struct ExploreArgs {
@@ -178,6 +178,7 @@ fn explore(session: &mut Session, source: &Source, args: &ExploreArgs) -> anyhow
             break;
         }
     }
+    session.look_at_log();
     session.tell(position.min(end), end);
     said::summary(session, started.elapsed(), position, end);
     Ok(Done::Ran(session.findings.is_empty()))

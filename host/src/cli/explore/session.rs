@@ -9,7 +9,7 @@ use super::judge;
 use crate::kvm::{Kvm, Log, Reused, cpu_time};
 use vtick_contract::fault::Fault;
 use vtick_contract::model::Objection;
-use vtick_contract::{Program, Transcript};
+use vtick_contract::{Ending, Program, Transcript};
 use vtick_core::Host;
 use vtick_explore::compare::Shape;
 use vtick_explore::{Scale, Sketch, shrink};
@@ -18,6 +18,9 @@ use vtick_explore::{Scale, Sketch, shrink};
 const MOST_SHRINKING: usize = 300;
 /// Objections that no fresh VM confirmed: after so many of them no more are looked into.
 const MOST_UNCONFIRMED: usize = 20;
+
+/// After so many programs it is looked whether the host's kernel has warned.
+const LOG_EVERY: usize = 16;
 
 /// Numbers of a session.
 #[derive(Clone, Copy, Debug, Default)]
@@ -43,6 +46,8 @@ pub(super) struct Session<'a> {
     pub(super) fault: Option<Fault>,
     machines: HashMap<(usize, bool), Reused>,
     log: Log,
+    /// Programs that ran since the log was looked at.
+    unlooked: Vec<Program>,
     pub(super) journal: Journal,
     pub(super) findings: BTreeMap<Key, Finding>,
     /// Keys that were seen, confirmed or not.
@@ -68,6 +73,7 @@ impl<'a> Session<'a> {
             fault: None,
             machines: HashMap::new(),
             log: kvm.log(),
+            unlooked: Vec::new(),
             journal,
             findings,
             seen,
@@ -111,6 +117,7 @@ impl<'a> Session<'a> {
                 self.look_into(sketch, &program, objection)?;
             }
         }
+        self.ran(program);
         Ok(!objections.is_empty())
     }
 
@@ -122,26 +129,55 @@ impl<'a> Session<'a> {
                 self.keep(program, objection, None)?;
             }
         }
+        self.ran(program.clone());
         Ok((transcript, !objections.is_empty()))
     }
 
     fn count(&mut self, program: &Program) -> anyhow::Result<(Transcript, Vec<Objection>)> {
         let (transcript, objections) = self.judged(program)?;
-        if let Some([first, ..]) = self.log.warnings().as_deref() {
-            self.warned(program, &transcript, first);
-        }
         self.counts.programs += 1;
+        if let Some(Ending::Panic { message }) = transcript.endings.iter().find(|e| matches!(e, Ending::Panic { .. })) {
+            self.panicked(program, &transcript, message);
+        }
         self.counts.objected += u64::from(!objections.is_empty());
         self.counts.unavailable += u64::from(transcript.unavailable.is_some());
         Ok((transcript, objections))
     }
 
-    /// The host's kernel warned while a program ran. Most warnings come once after a boot: there is no second try.
-    fn warned(&mut self, program: &Program, transcript: &Transcript, warning: &str) {
-        let key = ("host".to_owned(), "warned".to_owned());
+    /// A program has run. Whether the host's kernel has warned is looked at after a few: that costs as much as a tenth
+    /// of a program.
+    fn ran(&mut self, program: Program) {
+        self.unlooked.push(program);
+        if self.unlooked.len() >= LOG_EVERY {
+            self.look_at_log();
+        }
+    }
+
+    /// Whether the host's kernel has warned. Most warnings come once after a boot: there is no second try, and all programs
+    /// since the last look are named.
+    pub(super) fn look_at_log(&mut self) {
+        let programs = std::mem::take(&mut self.unlooked);
+        if let (Some([first, ..]), Some((last, others))) = (self.log.warnings().as_deref(), programs.split_last()) {
+            let mut timeline = Vec::new();
+            for other in others {
+                timeline.push("or it was this program, which ran before:".to_owned());
+                timeline.extend(other.to_string().lines().map(str::to_owned));
+            }
+            self.harness(("host", "warned"), format!("the host kernel warned: {first}"), last, timeline);
+        }
+    }
+
+    /// The guest found something wrong with itself or with the program.
+    fn panicked(&mut self, program: &Program, transcript: &Transcript, message: &str) {
+        let what = format!("the guest panicked: {message}; no kernel is blamed for that");
+        self.harness(("harness", "panic"), what, program, transcript.timeline(program));
+    }
+
+    /// Keeps something that is not the model's to say, once.
+    fn harness(&mut self, key: (&str, &str), what: String, program: &Program, timeline: Vec<String>) {
+        let key = (key.0.to_owned(), key.1.to_owned());
         if self.seen.insert(key.clone()) {
-            let what = format!("the host kernel warned: {warning}");
-            let (timeline, program) = (transcript.timeline(program), program.to_string());
+            let program = program.to_string();
             self.add(Finding { key, what, program, operations: None, timeline, confirmed: true });
         }
     }
@@ -192,15 +228,11 @@ impl<'a> Session<'a> {
         }
         self.counts.differed += 1;
         let what = "a VM that is reused and a fresh one did not do the same".to_owned();
-        let key = ("harness".to_owned(), "reset".to_owned());
-        if self.seen.insert(key.clone()) {
-            let mut timeline = vec!["in the VM that is reused:".to_owned()];
-            timeline.extend(transcript.timeline(program));
-            timeline.push("in a fresh one:".to_owned());
-            timeline.extend(warm.timeline(program));
-            let program = program.to_string();
-            self.add(Finding { key, what, program, operations: None, timeline, confirmed: true });
-        }
+        let mut timeline = vec!["in the VM that is reused:".to_owned()];
+        timeline.extend(transcript.timeline(program));
+        timeline.push("in a fresh one:".to_owned());
+        timeline.extend(warm.timeline(program));
+        self.harness(("harness", "reset"), what, program, timeline);
         Ok(())
     }
 

@@ -86,6 +86,7 @@ fn sweep(session: &mut Session, name: &str, program: &Program, ticks: Ticks) -> 
         objected += u64::from(has_objections);
         moment(&moved, &transcript, moving).into_iter().for_each(|moment| covered.add(moment));
     }
+    session.look_at_log();
     let (moments, inside, outside) = covered.count();
     let programs = session.counts.programs - before.programs;
     println!(

@@ -30,8 +30,7 @@ impl Run {
     pub(super) fn act(&self, index: usize, vcpu: &mut Vcpu, action: usize, events: &mut Vec<Event>) {
         let result = match self.actions[action] {
             Action::LineAfter { ticks, .. } | Action::SignalAfter { ticks, .. } | Action::SpiAfter { ticks, .. } => {
-                // The helper ends with the run, not before it.
-                let _ = self.helper.send(Chore { at: counter() + ticks, action });
+                self.helper.ask(Chore { at: counter() + ticks, action });
                 return;
             }
             Action::Spi { intid, level } => self.spi(Some(index), intid, level, events).map(|()| 0),

@@ -16,7 +16,8 @@ use super::super::vcpu::{SavedRegisters, Vcpu};
 use super::super::vgic::{self, Vgic};
 use super::super::vm::{Features, Vm};
 use super::super::{Context, Error, registers};
-use super::{Chore, Placement, Run};
+use super::helper::{Chore, Helper};
+use super::{Placement, Run};
 use crate::kvm::lock;
 use vtick_contract::fault::{Fault, Injector};
 use vtick_contract::{Event, Irqchip, Program};
@@ -121,7 +122,7 @@ pub(super) fn prepare(
     let (helper, chores) = mpsc::channel();
     let controller = Controller::new(program.setup.vcpus, program.setup.routing);
     let hardware = Hardware { vm: Arc::new(vm), kicks: kicks.into(), controller: Arc::new(controller) };
-    let run = Run::new(program, fault, placement, hardware, (created, gic), helper);
+    let run = Run::new(program, fault, placement, hardware, (created, gic), Helper::Own(helper));
     let Some(saved) = saved else {
         if let Some(reason) = run.begin(program, &mut vcpus[0].0)? {
             return Ok(Prepared::Unavailable(reason));
@@ -153,7 +154,7 @@ impl Run {
         placement: Placement,
         Hardware { vm, kicks, controller }: Hardware,
         others: (Vec<(u64, VcpuFd)>, Option<DeviceFd>),
-        helper: mpsc::Sender<Chore>,
+        helper: Helper,
     ) -> Run {
         Run {
             vm,
@@ -162,6 +163,7 @@ impl Run {
             actions: program.actions().to_vec(),
             kvm_ids: (0..program.setup.vcpus).map(|index| program.setup.kvm_id(index)).collect(),
             powers_off: program.setup.powers_off,
+            sleeps: program.sleeps(),
             notes_pc: program.setup.notes_pc,
             aloud: program.setup.aloud,
             most_returns: program.most_returns(),

@@ -18,7 +18,7 @@ use kvm_ioctls::{DeviceFd, VcpuFd};
 pub use self::reuse::Reused;
 
 use self::disturb::Disturber;
-use self::helper::Chore;
+use self::helper::{Chore, Helper};
 use self::machine::{Prepared, SavedVcpu};
 use super::clock::{self, counter};
 use super::kick::Kick;
@@ -41,6 +41,8 @@ struct Run {
     /// KVM's id of each vCPU.
     kvm_ids: Vec<u64>,
     powers_off: bool,
+    /// Whether a vCPU may sleep.
+    sleeps: bool,
     notes_pc: bool,
     aloud: bool,
     /// How often KVM_RUN may return on a vCPU.
@@ -60,7 +62,7 @@ struct Run {
     meeting_patience: Duration,
     /// How often a vCPU has come to a meeting.
     meeting: (Mutex<usize>, Condvar),
-    helper: mpsc::Sender<Chore>,
+    helper: Helper,
     /// What the helper did.
     helped: Mutex<Vec<Event>>,
     /// vCPUs that do not run, and the in-kernel interrupt controller: there as long as the VM.

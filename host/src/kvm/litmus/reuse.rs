@@ -7,21 +7,23 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
 
 use vtick_abi::layout::{MAILBOX_BASE, PROGRAM_BASE, records_base};
-use vtick_abi::litmus::{Header, Op, Record, code, sysreg, undo};
+use vtick_abi::litmus::{Op, Record, code, sysreg, undo};
 use vtick_abi::mailbox;
+use zerocopy::IntoBytes;
 
-use super::super::clock::counter;
+use super::super::clock::{self, counter};
+use super::super::conditions::RunDelay;
 use super::super::kick::Kick;
 use super::super::vcpu::Vcpu;
 use super::super::vm::{Features, Vm};
 use super::super::{Context, Error, affinity};
-use super::helper::{self, Chore};
+use super::helper::{Agenda, Helper};
 use super::machine::Hardware;
 use super::watchdog::Watchdog;
 use super::{Left, Outcome, Placement, Run, collect, faulty};
 use crate::kvm::lock;
 use vtick_contract::fault::Fault;
-use vtick_contract::{Action, Ending, Event, Irqchip, Program, Return, TimerRegister, Transcript};
+use vtick_contract::{Action, Encoded, Ending, Event, Irqchip, Program, Return, TimerRegister, Transcript};
 use vtick_core::controller::Controller;
 use vtick_core::exit::Exit;
 use vtick_core::lines::{Levels, Line, Routing};
@@ -34,14 +36,19 @@ pub struct Reused {
     vm: Arc<Vm>,
     kicks: Arc<[Kick]>,
     crew: Crew,
-    helper: Helper,
-    controller: Option<(Routing, Arc<Controller>)>,
+    agenda: Arc<Agenda>,
+    /// Those that were made, one for each routing.
+    controllers: Vec<(Routing, Arc<Controller>)>,
     offset: Arc<AtomicU64>,
     pmu: bool,
+    /// The program as the guest reads it: kept for its memory.
+    image: Vec<u8>,
     /// Records that the last program left, of each vCPU.
     records: Vec<usize>,
     /// Whether a line may be up.
     lines_used: bool,
+    /// What the last program may have left in the registers: bits of [`undo`].
+    left: u32,
     /// It ran into something that it cannot be reused after.
     spent: bool,
 }
@@ -61,6 +68,8 @@ struct Seat {
     /// It was stopped in the last program, and starts again from its first instruction.
     restart: bool,
     offset: Arc<AtomicU64>,
+    /// How long its thread has waited for a CPU; `None`: it has no thread yet.
+    delay: Option<RunDelay>,
 }
 
 impl Reused {
@@ -75,21 +84,35 @@ impl Reused {
         let (mut seats, mut kicks) = (Vec::new(), Vec::new());
         for (index, fd) in fds.into_iter().enumerate() {
             let (vcpu, kick) = vm.prepare(fd, index, Features { pmu, ..Features::default() })?;
-            seats.push(Seat { index, vcpu, restart: false, offset: Arc::clone(&offset) });
+            seats.push(Seat { index, vcpu, restart: false, offset: Arc::clone(&offset), delay: None });
             kicks.push(kick);
         }
         let kicks: Arc<[Kick]> = kicks.into();
         let crew = match (seats.pop(), seats.is_empty()) {
-            (Some(only), true) => {
+            (Some(mut only), true) => {
                 // It stays: this machine is the caller's, and its watchdog ends with it.
                 std::mem::forget(kicks[0].here_i_am());
+                only.delay = Some(RunDelay::open());
                 Crew::Caller(only, Watchdog::start(Arc::clone(&kicks), period)?)
             }
             (last, _) => Crew::threads(seats.into_iter().chain(last), &kicks)?,
         };
-        let helper = Helper::start()?;
+        let agenda = Agenda::start()?;
         let records = vec![0; vcpus];
-        Ok(Reused { vm, kicks, crew, helper, controller: None, offset, pmu, records, lines_used: false, spent: false })
+        Ok(Reused {
+            vm,
+            kicks,
+            crew,
+            agenda,
+            controllers: Vec::new(),
+            offset,
+            pmu,
+            image: Vec::new(),
+            records,
+            lines_used: false,
+            left: 0,
+            spent: false,
+        })
     }
 
     /// Whether a program can be run in it: one that asks of its VM no more than what every reset gives back.
@@ -129,29 +152,34 @@ impl Reused {
         debug_assert!(self.suits(program) && !self.spent);
         // Until it has come to a good end.
         self.spent = true;
-        self.hand_over(program)?;
-        let (chore, chores) = mpsc::channel();
+        let encoded = self.hand_over(program)?;
         let controller = self.controller(program.setup.routing);
         let hardware = Hardware { vm: Arc::clone(&self.vm), kicks: Arc::clone(&self.kicks), controller };
-        let run = Arc::new(Run::new(program, fault, Placement::Anywhere, hardware, Default::default(), chore));
+        let helper = Helper::Shared(Arc::clone(&self.agenda));
+        let run = Arc::new(Run::new(program, fault, Placement::Anywhere, hardware, Default::default(), helper));
         let helped = program.actions().iter().any(is_later);
         if helped {
-            self.helper.serve(&run, chores)?;
+            self.agenda.begin(&run);
         }
         faulty::spawn_kicker(&run)?;
         run.begun.store(true, Ordering::Relaxed);
         let outcomes = self.crew.run(&run, program)?;
         self.kicks.iter().for_each(Kick::go_on);
+        if helped {
+            // Before anything is looked at: a chore that is still due is not done any more, and none is under way.
+            self.agenda.end();
+        }
 
         let offset = self.offset.load(Ordering::Acquire);
         let (mut events, mut endings) = (Vec::with_capacity(64), vec![Ending::Done; program.setup.vcpus]);
+        let mut waited = 0;
         for outcome in outcomes {
+            waited += outcome.waited;
             events.extend(outcome.events);
             if let Left::Ended(ending) = outcome.left {
                 endings[outcome.vcpu] = ending;
             }
         }
-        // What the helper did is there once this lock is free: it holds it from before the deed.
         events.append(&mut lock(&run.helped));
         for vcpu in 0..program.setup.vcpus {
             let records = run.guest_events(vcpu, offset)?;
@@ -159,34 +187,31 @@ impl Reused {
             events.extend(records);
         }
         drop(run);
-        if helped {
-            // A chore that is still due is not done any more; the next program's do not wait behind it.
-            self.helper.wait();
-        }
-        self.lines_used = events.iter().any(drives_a_line(program));
+        self.lines_used = program.actions().iter().any(drives_a_line)
+            || events.iter().any(|event| matches!(event, Event::Line { .. }));
         self.spent = !endings.iter().all(|ending| matches!(ending, Ending::Done | Ending::Stopped(_)));
-        Ok(Transcript::new(program, events, endings, offset))
+        let mut transcript = Transcript::of(program, encoded, events, endings, offset);
+        transcript.waited = waited;
+        Ok(transcript)
     }
 
     /// What drives the lines as a program wants it, all of them low.
     fn controller(&mut self, routing: Routing) -> Arc<Controller> {
-        match &self.controller {
-            // A wire remembers nothing else; to make another one costs more than some programs.
-            Some((known, controller)) if *known == routing && routing != Routing::Gic => {
-                controller.forget_lines();
-                Arc::clone(controller)
-            }
-            _ => {
-                let controller = Arc::new(Controller::new(self.kicks.len(), routing));
-                self.controller = Some((routing, Arc::clone(&controller)));
-                controller
-            }
+        // A GIC remembers more than its lines.
+        self.controllers.retain(|(known, _)| *known != Routing::Gic);
+        if let Some((_, controller)) = self.controllers.iter().find(|(known, _)| *known == routing) {
+            controller.forget_lines();
+            return Arc::clone(controller);
         }
+        // To make one costs more than some programs.
+        let controller = Arc::new(Controller::new(self.kicks.len(), routing));
+        self.controllers.push((routing, Arc::clone(&controller)));
+        controller
     }
 
     /// Puts the program where the guest finds it, and clears what the last one left: lines and records. The guest is
     /// between two programs, its interrupts masked.
-    fn hand_over(&mut self, program: &Program) -> Result<(), Error> {
+    fn hand_over(&mut self, program: &Program) -> Result<Encoded, Error> {
         if std::mem::take(&mut self.lines_used) {
             for vcpu in 0..self.kicks.len() {
                 self.vm.irq_line(vcpu, Line::Irq, false)?;
@@ -194,16 +219,18 @@ impl Reused {
             }
         }
         for (vcpu, records) in self.records.iter_mut().enumerate() {
-            let zeroes = vec![0; std::mem::take(records) * size_of::<Record>()];
-            self.vm.write(records_base(vcpu), &zeroes)?;
+            let from = records_base(vcpu);
+            self.vm.clear(from..from + (std::mem::take(records) * size_of::<Record>()) as u64)?;
         }
-        let (mut header, ops) = program.encode();
-        header.undo = to_undo(program, &ops);
-        // A guest that has yet to undo what the last program left reads of this header what that is.
-        let before: Header = self.vm.read_record(PROGRAM_BASE)?;
-        header.undo |= before.undo;
-        self.vm.write_records(PROGRAM_BASE, &[header])?;
-        self.vm.write_records(PROGRAM_BASE + size_of::<Header>() as u64, &ops)
+        let mut encoded = program.encoded();
+        let Encoded { header, ops, .. } = &mut encoded;
+        // The guest has yet to undo what the last program left, and reads of this header what that is.
+        header.undo = std::mem::replace(&mut self.left, to_undo(program, ops));
+        self.image.clear();
+        self.image.extend_from_slice(header.as_bytes());
+        self.image.extend_from_slice(ops.as_bytes());
+        self.vm.write(PROGRAM_BASE, &self.image)?;
+        Ok(encoded)
     }
 }
 
@@ -228,14 +255,13 @@ fn is_later(action: &Action) -> bool {
     matches!(action, Action::LineAfter { .. } | Action::SignalAfter { .. } | Action::SpiAfter { .. })
 }
 
-fn drives_a_line(program: &Program) -> impl Fn(&Event) -> bool {
-    |event| match event {
-        Event::Line { .. } => true,
-        Event::Action { action, .. } => matches!(
-            program.actions()[*action],
-            Action::Line { .. } | Action::LineAfter { .. } | Action::RawLine { .. }
-        ),
-        _ => false,
+fn drives_a_line(action: &Action) -> bool {
+    matches!(action, Action::Line { .. } | Action::LineAfter { .. } | Action::RawLine { .. })
+}
+
+impl Drop for Reused {
+    fn drop(&mut self) {
+        self.agenda.close();
     }
 }
 
@@ -248,6 +274,7 @@ impl Crew {
             let (kicks, done) = (Arc::clone(kicks), done.clone());
             let body = move || {
                 let _here = kicks[seat.index].here_i_am();
+                seat.delay = Some(RunDelay::open());
                 for run in to_run {
                     let outcome = seat.run(&run);
                     drop(run);
@@ -285,13 +312,20 @@ impl Seat {
     /// Runs this vCPU's part of a program.
     fn run(&mut self, run: &Run) -> Outcome {
         let mut events = Vec::with_capacity(64);
+        let before = self.waited(run);
         let left = self
             .begin(run, &mut events)
             .and_then(|()| run.run_vcpu(self.index, &mut self.vcpu, Levels::NONE, &mut events))
             .and_then(|left| self.end(run).map(|()| left))
             .unwrap_or_else(|error| run.cannot_go_on(self.index, &error, &mut events));
         self.restart = matches!(left, Left::Ended(Ending::Stopped(_)));
-        Outcome { vcpu: self.index, events, waited: 0, left }
+        Outcome { vcpu: self.index, events, waited: self.waited(run) - before, left }
+    }
+
+    /// How long its thread has waited for a CPU, in ticks. Only of a program that sleeps: reading costs, and only how
+    /// long a sleep lasts is judged by it.
+    fn waited(&self, run: &Run) -> u64 {
+        self.delay.as_ref().filter(|_| run.sleeps).map_or(0, |delay| clock::ticks(delay.read()))
     }
 
     /// Brings the guest to where it asks what to do, and answers.
@@ -347,38 +381,4 @@ impl Seat {
 
 fn unclean(what: String) -> Error {
     Error::Call { call: "resetting a VM between two programs", cause: std::io::Error::other(what) }
-}
-
-/// The thread that does what is to be done later, for one program after the other.
-struct Helper {
-    runs: mpsc::Sender<(std::sync::Weak<Run>, mpsc::Receiver<Chore>)>,
-    done: mpsc::Receiver<()>,
-}
-
-impl Helper {
-    fn start() -> Result<Helper, Error> {
-        let (runs, to_serve) = mpsc::channel();
-        let (said, done) = mpsc::channel();
-        let body = move || {
-            helper::prefer_this_thread();
-            for (run, chores) in to_serve {
-                helper::serve(&run, chores);
-                if said.send(()).is_err() {
-                    return;
-                }
-            }
-        };
-        std::thread::Builder::new().name("helper".to_owned()).spawn(body).call("starting a helper thread")?;
-        Ok(Helper { runs, done })
-    }
-
-    fn serve(&self, run: &Arc<Run>, chores: mpsc::Receiver<Chore>) -> Result<(), Error> {
-        let job = (Arc::downgrade(run), chores);
-        self.runs.send(job).map_err(|_| std::io::Error::other("it is gone")).call("asking the helper thread")
-    }
-
-    fn wait(&self) {
-        // A helper that is gone has nothing more to do.
-        let _ = self.done.recv_timeout(std::time::Duration::from_secs(1));
-    }
 }

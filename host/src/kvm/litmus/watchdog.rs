@@ -10,6 +10,10 @@ use super::super::{Context, Error};
 
 /// Nothing to watch.
 const IDLE: u64 = u64::MAX;
+/// The deadline has passed, and the vCPUs are being told to stop.
+const STOPPING: u64 = u64::MAX - 1;
+/// They were told, and have not said yet that they did.
+const STOPPED: u64 = u64::MAX - 2;
 /// How often a vCPU is told to stop before it is given up.
 const MOST_STOPS: u32 = 100;
 
@@ -20,7 +24,7 @@ pub(super) struct Watchdog {
 }
 
 struct Shared {
-    /// Host counter at which the program has taken too long.
+    /// Host counter at which the program has taken too long, or one of [`IDLE`], [`STOPPING`] and [`STOPPED`].
     deadline: AtomicU64,
     over: AtomicBool,
 }
@@ -43,9 +47,15 @@ impl Watchdog {
         self.shared.deadline.store(deadline, Ordering::Release);
     }
 
-    /// It has ended.
+    /// It has ended. No vCPU is told to stop behind this: that would stop the next program.
     pub(super) fn disarm(&self) {
-        self.shared.deadline.store(IDLE, Ordering::Release);
+        let deadline = &self.shared.deadline;
+        while deadline
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |now| (now != STOPPING).then_some(IDLE))
+            .is_err()
+        {
+            std::thread::yield_now();
+        }
     }
 }
 
@@ -55,12 +65,17 @@ impl Shared {
         while !self.over.load(Ordering::Acquire) {
             let now = counter();
             let deadline = self.deadline.load(Ordering::Acquire);
-            if deadline > now {
+            if deadline > now && deadline != STOPPED {
                 stops = 0;
                 clock::sleep_until(deadline.min(now + period));
                 continue;
             }
+            if self.deadline.compare_exchange(deadline, STOPPING, Ordering::AcqRel, Ordering::Acquire).is_err() {
+                // The program has just ended.
+                continue;
+            }
             kicks.iter().for_each(Kick::stop);
+            self.deadline.store(STOPPED, Ordering::Release);
             stops += 1;
             if stops > MOST_STOPS {
                 // Its thread is this process's main one: nobody is left who could go on.

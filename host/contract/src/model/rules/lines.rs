@@ -74,8 +74,8 @@ fn pending(judge: &mut Judge, vcpu: &Vcpu, lines: &[History; 2], value: u64, (fr
 fn not_taken(judge: &mut Judge, vcpu: &Vcpu, lines: &[History; 2]) {
     for &instant in &vcpu.instants {
         for number in 0..2 {
-            let high = lines[number].high_since(instant.at);
-            let (Some(high), Some(unmasked)) = (high, vcpu.unmasked[number].high_since(instant.at)) else { continue };
+            let Some(unmasked) = vcpu.unmasked[number].high_since(instant.at) else { continue };
+            let Some(high) = lines[number].high_since(instant.at) else { continue };
             let due = high.max(unmasked);
             if due + judge.tolerance.take < instant.at {
                 let what = format!(

@@ -14,6 +14,7 @@ pub(super) mod truth;
 pub const RULES: &[(&str, &str)] = &[
     ("truth", "C3: each return shows the level that each device has."),
     ("truth-on-immediate-exit", "C3: a return for immediate_exit shows the levels, too."),
+    ("pmu-is-restored", "C12: a PMU whose registers are restored has the output that it had."),
     ("unknown-bit", "C1: the field has no bit but those of the capability's version."),
     ("level-in-vgic-vm", "C2: a VM with an in-kernel interrupt controller shows no level."),
     ("notice-of-rise", "C4: no guest code runs after a rise before KVM_RUN has returned."),

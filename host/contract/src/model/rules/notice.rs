@@ -17,9 +17,19 @@ pub(crate) fn judge(judge: &mut Judge, vcpu: &Vcpu) {
         .filter(|t| t.record.kind == kind::OP && judge.ops[t.record.op as usize].code == code::HVC)
         .map(|t| (t.record.before, t.record.after))
         .collect();
+    // Of a device that is low all the time and was told as nothing else there is nothing to notice.
+    let told = |device| vcpu.runs.iter().any(|run| (run.exit.levels.0 | run.told.0) & device != 0);
+    let quiet =
+        std::array::from_fn::<bool, 3, _>(|index| vcpu.devices[index].is_low_throughout() && !told(LEVELS[index].0));
+    if quiet == [true; 3] {
+        return;
+    }
     for &instant in &vcpu.instants {
         let (entered, told) = vcpu.entered(instant.run);
-        for (device, history) in LEVELS.into_iter().zip(&vcpu.devices) {
+        for ((device, history), quiet) in LEVELS.into_iter().zip(&vcpu.devices).zip(quiet) {
+            if quiet {
+                continue;
+            }
             let was_told = told.contains(device);
             let since = if was_told { history.low_since(instant.at) } else { history.high_since(instant.at) };
             let Some(since) = since else { continue };

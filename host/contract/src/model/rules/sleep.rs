@@ -3,20 +3,13 @@
 //!
 //! A sleep with a timer asserted that userspace knows of, and no line raised, may last or end: kernels let it last.
 
-use vtick_abi::litmus::{Op, code, kind};
+use vtick_abi::litmus::{code, kind};
 
 use super::super::history::History;
 use super::super::vcpu::Vcpu;
 use super::super::{Judge, LEVELS};
+use crate::program::sleeps;
 use crate::{Action, Clause, Ending};
-
-/// PSCI CPU_SUSPEND, with 32-bit and 64-bit arguments (Arm DEN 0022, 5.4).
-const CPU_SUSPEND: [u64; 2] = [0x8400_0001, 0xc400_0001];
-
-/// Whether an operation puts the vCPU to sleep.
-fn sleeps(op: &Op) -> bool {
-    matches!(op.code, code::WFI | code::DOZE) || op.code == code::HVC && CPU_SUSPEND.contains(&op.value)
-}
 
 pub(crate) fn judge(judge: &mut Judge, vcpu: &Vcpu, lines: &[History; 2]) {
     for traced in vcpu.traced.iter().filter(|t| t.record.kind == kind::OP) {
@@ -27,39 +20,49 @@ pub(crate) fn judge(judge: &mut Judge, vcpu: &Vcpu, lines: &[History; 2]) {
         // It woke when guest code ran again, if only for an interrupt.
         let first = vcpu.instants.partition_point(|instant| instant.at <= record.before);
         for pair in vcpu.instants[first..].windows(2).take_while(|pair| pair[1].at <= record.after) {
-            overslept(judge, vcpu, lines, (pair[0].at, pair[1].at), &judge.op(record.op));
+            overslept(judge, vcpu, lines, (pair[0].at, pair[1].at), |judge| judge.op(record.op));
         }
         let woke = vcpu.instants.get(first).map_or(record.after, |instant| instant.at);
-        overslept(judge, vcpu, lines, (record.before, woke), &judge.op(record.op));
+        overslept(judge, vcpu, lines, (record.before, woke), |judge| judge.op(record.op));
         if op.code != code::DOZE {
-            has_reason(judge, vcpu, lines, (record.before, record.after), &judge.op(record.op));
+            has_reason(judge, vcpu, lines, (record.before, record.after), record.op);
         }
     }
     if let Some(Ending::Stopped(stopped)) = vcpu.ending
         && (stopped.in_wfi || stopped.in_hvc)
     {
         let from = vcpu.instants.last().map_or(0, |instant| instant.at);
-        overslept(judge, vcpu, lines, (from, stopped.at), &format!("{} (until it was stopped)", stopped.symbol));
+        overslept(judge, vcpu, lines, (from, stopped.at), |_| format!("{} (until it was stopped)", stopped.symbol));
     }
 }
 
-/// A sleep between these two times: what must have ended it before?
-fn overslept(judge: &mut Judge, vcpu: &Vcpu, lines: &[History; 2], (from, woke): (u64, u64), place: &str) {
+/// A sleep between these two times: what must have ended it before? `place` is asked only for a sentence.
+fn overslept(
+    judge: &mut Judge,
+    vcpu: &Vcpu,
+    lines: &[History; 2],
+    (from, woke): (u64, u64),
+    place: impl Fn(&Judge) -> String,
+) {
+    let patience = judge.tolerance.wake.saturating_add(judge.waited);
+    if woke.saturating_sub(from) <= patience {
+        return;
+    }
     let told = vcpu.told_at(from);
     let lines = ["IRQ", "FIQ"].into_iter().zip(lines).map(|(name, line)| (name.to_owned(), line));
     let untold = LEVELS.into_iter().zip(&vcpu.devices).filter(|(device, _)| !told.contains(*device));
     let devices = untold.map(|(device, history)| (device.to_string(), history));
     let due = lines.chain(devices).filter_map(|(name, history)| Some((history.high_since(woke)?.max(from), name)));
     let Some((since, name)) = due.min() else { return };
-    if since.saturating_add(judge.tolerance.wake).saturating_add(judge.waited) < woke {
-        let late = woke - since;
+    if since.saturating_add(patience) < woke {
+        let (late, place) = (woke - since, place(judge));
         let what = format!("asleep in {place} for {late} ticks with {name} high; expected the end of the sleep");
         judge.object(Clause::C11, "overslept", vcpu.index, woke, what);
     }
 }
 
 /// A sleep that ended: why?
-fn has_reason(judge: &mut Judge, vcpu: &Vcpu, lines: &[History; 2], (from, woke): (u64, u64), place: &str) {
+fn has_reason(judge: &mut Judge, vcpu: &Vcpu, lines: &[History; 2], (from, woke): (u64, u64), op: u32) {
     let high = |history: &History| history.may_be_high(from, woke);
     let told = vcpu.told_at(from);
     let fell = LEVELS
@@ -76,6 +79,7 @@ fn has_reason(judge: &mut Judge, vcpu: &Vcpu, lines: &[History; 2], (from, woke)
     if lines.iter().chain(&vcpu.devices).any(high) || fell || returned || kicked || !judge.tolerance.sleeps_are_exact {
         return;
     }
+    let place = judge.op(op);
     let what = format!("{place} ended after {} ticks with every line and level low; expected sleep", woke - from);
     judge.object(Clause::C11, "woke-without-reason", vcpu.index, woke, what);
 }

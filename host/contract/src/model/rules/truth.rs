@@ -1,6 +1,8 @@
 //! C3: on every return the level field holds the true output of each device. And what follows from that: no bit but those
 //! of the capability's version (C1), and none for a VM whose interrupts the kernel delivers (C2).
 
+use vtick_abi::litmus::{code, sysreg};
+
 use super::super::vcpu::{Run, Vcpu};
 use super::super::{Judge, LEVELS};
 use crate::Clause;
@@ -36,6 +38,29 @@ pub(crate) fn judge(judge: &mut Judge, vcpu: &Vcpu) {
             _ => Clause::C3,
         };
         judge.object(clause, rule, vcpu.index, exit.returned, what);
+    }
+}
+
+/// Registers that userspace saved and restored are as they were: the PMU's output is, too [C12].
+pub(crate) fn pmu_is_restored(judge: &mut Judge, vcpu: &Vcpu) {
+    for &(at, high) in &vcpu.restored {
+        // With immediate_exit set the field is left as it was.
+        let shown = vcpu.runs.iter().find(|run| run.exit.entered >= at && !run.immediate);
+        let Some(Run { exit, .. }) = shown.filter(|run| run.exit.levels.contains(Levels::PMU) != high) else {
+            continue;
+        };
+        let written = vcpu.traced.iter().any(|traced| {
+            let op = &judge.ops[traced.record.op as usize];
+            let of_pmu = op.code == code::WRITE && (sysreg::PMCR..=sysreg::PMXEVCNTR).contains(&op.what);
+            of_pmu && traced.over() >= at && traced.record.before <= exit.returned
+        });
+        let again = vcpu.restored.iter().any(|&(other, _)| other > at && other <= exit.returned);
+        if !written && !again {
+            let (was, due) = if high { ("high", "with pmu") } else { ("low", "without pmu") };
+            let what =
+                format!("{exit}, after a restore; the PMU's output was {was} before that; expected levels {due}");
+            judge.object(Clause::C12, "pmu-is-restored", vcpu.index, exit.returned, what);
+        }
     }
 }
 

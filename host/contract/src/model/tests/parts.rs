@@ -10,7 +10,7 @@ use vtick_core::{Host, Unit};
 fn silicon_is_given_time_and_an_emulator_that_counts_instructions_is_not() {
     let host =
         |unit| Host { cntfrq: 1_000_000_000, deterministic: unit == Unit::Instructions, unit, ..Host::default() };
-    let (exact, silicon) = (Tolerance::of(&host(Unit::Instructions), 1), Tolerance::of(&host(Unit::Nanoseconds), 1));
+    let (exact, silicon) = (Tolerance::of(&host(Unit::Instructions)), Tolerance::of(&host(Unit::Nanoseconds)));
     assert!(exact.sleeps_are_exact && !silicon.sleeps_are_exact);
     assert!(silicon.notice >= 100 * exact.notice && silicon.kick >= 100 * exact.kick, "{exact:?}, {silicon:?}");
     let late = 100_000_000;

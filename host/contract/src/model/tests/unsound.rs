@@ -52,6 +52,22 @@ const CASES: &[Case] = &[
             .op(ask, 20, 630, set.0 as u64)
             .run(610, 700, DONE, VTIMER)
     }),
+    ("pmu-is-restored", "no overflow was flagged, and after a restore the level is high", || {
+        let mut p = Program::new(1_000_000);
+        p.with_pmu();
+        let cleared = [sysreg::PMCNTENCLR, sysreg::PMINTENCLR, sysreg::PMOVSCLR];
+        let cleared = cleared.map(|register| p.write(register, 0xffff_ffff));
+        let (ask, reinit) = p.ask(Action::Reinit { restore_timers: true });
+        let tape = cleared
+            .into_iter()
+            .zip(10..)
+            .fold(Tape::new(p), |t, (step, at)| t.op(step, at * 2, at * 2 + 1, 0xffff_ffff));
+        tape.run(5, 50, asks(reinit), NONE)
+            .acted(reinit, 60, 0)
+            .run(70, 80, EINTR, Levels::PMU)
+            .op(ask, 30, 95, reinit.0 as u64)
+            .run(90, 100, DONE, Levels::PMU)
+    }),
     ("notice-of-rise", "the guest spins past its deadline, and nobody is told", || {
         spin().guest().run(5, 2030, READ, VTIMER).run(2040, 2100, EINTR, NONE).run(2110, 2300, DONE, NONE)
     }),
