@@ -38,6 +38,18 @@ impl fmt::Display for NotIndexed {
 
 impl std::error::Error for NotIndexed {}
 
+/// The error of an archive that cannot be reached, for this reason.
+#[derive(Debug)]
+pub(crate) struct NotReached(String);
+
+impl fmt::Display for NotReached {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cannot reach Debian's archive: {}", self.0)
+    }
+}
+
+impl std::error::Error for NotReached {}
+
 /// One private apt.
 #[derive(Debug)]
 pub(crate) struct Apt {
@@ -130,7 +142,7 @@ impl Apt {
         match (self.refresh(), lacking) {
             (Ok(()), _) => work(self),
             (Err(error), Some(lacking)) if !error.is::<Interrupted>() => {
-                Err(anyhow!("{lacking:#}; and newer package indexes could not be fetched: {error:#}"))
+                Err(anyhow!("{lacking:#}; newer package indexes cannot be fetched: {error:#}"))
             }
             (Err(error), _) => Err(error),
         }
@@ -154,7 +166,7 @@ impl Apt {
         // was really needed will be missed when it is looked for. An archive that is not reached at all does not make it
         // fail, where there are old indexes.
         if let Some(why) = reached_nothing(&captured.said) {
-            bail!("Debian's archive is not reached: {why}");
+            return Err(NotReached(why).into());
         }
         ensure!(captured.status.success() || self.has_indexes()?, failure(&command, &captured));
         self.fresh.set(true);
@@ -210,7 +222,14 @@ impl Apt {
     pub(crate) fn download(&self, packages: &[String], into: &Path, step: &Step) -> Result<Vec<PathBuf>> {
         fs::create_dir_all(into)?;
         // A version that the archive has replaced since the index was fetched is not there any more.
-        run(self.apt_get().arg("download").args(packages).current_dir(into), Some(step)).map_err(not_indexed)?;
+        let mut command = self.apt_get();
+        let captured = capture(command.arg("download").args(packages).current_dir(into), Some(step))?;
+        if !captured.status.success() {
+            return Err(match unreachable(&captured.said) {
+                Some(why) => NotReached(why).into(),
+                None => NotIndexed(failure(&command, &captured)).into(),
+            });
+        }
         let mut files = Vec::new();
         for entry in fs::read_dir(into)? {
             let path = entry?.path();
@@ -272,7 +291,7 @@ fn configured_sources(cache: &Cache) -> Result<Vec<Source>> {
     let known = parse_targets(&run(targets().arg("-c").arg(&config), None)?);
     if known.is_empty() {
         if let Some(why) = reached_nothing(&asked.said) {
-            bail!("Debian's archive is not reached: {why}");
+            return Err(NotReached(why).into());
         }
         bail!("apt on this machine has no Debian archive configured");
     }
@@ -294,8 +313,21 @@ fn reached_nothing(said: &[String]) -> Option<String> {
     if said.iter().any(|line| is(&line, &["Get:", "Hit:"])) {
         return None;
     }
-    let reason = said.iter().find(|line| is(line, &["W: Failed to fetch", "E: Failed to fetch", "E:", "W:"]));
-    Some(reason.map_or_else(|| "apt-get update fetched nothing".to_owned(), |line| line[2..].trim().to_owned()))
+    let why = said.iter().find(|line| is(line, &["W: Failed to fetch", "E: Failed to fetch", "E:", "W:"]));
+    Some(why.map_or_else(|| "apt-get update fetched nothing".to_owned(), |line| reason(&line[2..])))
+}
+
+/// Why nothing at all came from the archive, if `apt-get download` says so. An archive that answers has a number for an
+/// error, such as 404.
+fn unreachable(said: &[String]) -> Option<String> {
+    let mut failed = said.iter().filter_map(|line| line.strip_prefix("E: Failed to fetch ")).map(reason).peekable();
+    let first = failed.peek().cloned()?;
+    failed.all(|why| !why.starts_with(|c: char| c.is_ascii_digit())).then_some(first)
+}
+
+/// What apt says behind an address.
+fn reason(failed: &str) -> String {
+    failed.split_once("  ").map_or(failed, |(_, reason)| reason).trim().to_owned()
 }
 
 /// The command that lists the configured sources of packages.
@@ -474,13 +506,20 @@ mod tests {
         let offline = "Ign:1 http://mirror/debian bookworm InRelease\nErr:1 http://mirror/debian bookworm InRelease\n\
                        Reading package lists...\nW: Failed to fetch http://mirror/debian/x  Could not resolve 'mirror'\n\
                        W: Some index files failed to download.";
-        assert_eq!(
-            said(offline).as_deref(),
-            Some("Failed to fetch http://mirror/debian/x  Could not resolve 'mirror'")
-        );
+        assert_eq!(said(offline).as_deref(), Some("Could not resolve 'mirror'"));
         assert_eq!(said("Hit:1 http://mirror/debian sid InRelease\nErr:2 http://mirror/debian gone Release"), None);
         assert_eq!(said("Get:1 http://mirror/debian sid InRelease [1 kB]"), None);
         assert_eq!(said("Reading package lists...").as_deref(), Some("apt-get update fetched nothing"));
+    }
+
+    #[test]
+    fn an_archive_that_cannot_be_reached_is_told_from_one_that_has_a_package_no_longer() {
+        let said = |text: &str| unreachable(&text.lines().map(str::to_owned).collect::<Vec<_>>());
+        let offline = "Err:1 http://mirror/debian sid/main arm64 a arm64 1\n  Temporary failure resolving 'mirror'\n\
+                       E: Failed to fetch http://mirror/pool/a.deb  Temporary failure resolving 'mirror'";
+        assert_eq!(said(offline).as_deref(), Some("Temporary failure resolving 'mirror'"));
+        assert_eq!(said("E: Failed to fetch http://mirror/pool/a.deb  404  Not Found [IP: 10.0.0.1 80]"), None);
+        assert_eq!(said("E: Can't find a source to download version '1' of 'a:arm64'"), None);
     }
 
     #[test]

@@ -72,17 +72,20 @@ pub(crate) fn check_interrupted() -> Result<()> {
     }
 }
 
+/// A word of a command as one would type it.
+pub(crate) fn quote_word(word: &std::ffi::OsStr) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%~".contains(c);
+    let word = word.to_string_lossy();
+    if !word.is_empty() && word.chars().all(plain) {
+        word.into_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
 /// A command as one would type it.
 pub(crate) fn quote(command: &Command) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%~".contains(c);
-    let word = |word: &std::ffi::OsStr| {
-        let word = word.to_string_lossy();
-        if !word.is_empty() && word.chars().all(plain) {
-            word.into_owned()
-        } else {
-            format!("'{}'", word.replace('\'', r"'\''"))
-        }
-    };
+    let word = quote_word;
     let settings = command.get_envs().filter_map(|(name, value)| Some(format!("{}={}", name.display(), word(value?))));
     settings.chain([word(command.get_program())]).chain(command.get_args().map(word)).collect::<Vec<_>>().join(" ")
 }

@@ -213,7 +213,8 @@ fn fetch(apt: &Apt, package: &Package, folder: &Path) -> Result<()> {
 
     let downloads = folder.join("download");
     let unpacked = folder.join("unpacked");
-    for deb in apt.download(&parts, &downloads, &step)? {
+    let debs = apt.download(&parts, &downloads, &step);
+    for deb in debs.with_context(|| format!("--kernel debian:{}", package.abi))? {
         deb::unpack(&deb, &unpacked, |path| {
             let name = path.rsplit('/').next().unwrap_or_default();
             name == "vmlinuz" || name == "config" || name.starts_with("vmlinuz-") || name.starts_with("config-")

@@ -56,8 +56,8 @@ pub(crate) fn matrix(cache: &Cache, options: &Options) -> Result<i32> {
     let status = show(&output)?;
     let count = |is: fn(&Planned) -> bool| planned.iter().filter(|cell| is(cell)).count();
     eprintln!(
-        "{} cells: {} run now, {} kept from before, {} without a kernel; {wall:.0} s with {} at once, {cpu:.0} s of CPU time",
-        planned.len(),
+        "{}: {} run now, {} kept from before, {} without a kernel; {wall:.0} s with {} at once, {cpu:.0} s of CPU time",
+        counted(planned.len()),
         count(|cell| cell.kept.is_none()),
         count(|cell| cell.kept.is_some() && !cell.key.is_empty()),
         count(|cell| cell.key.is_empty()),
@@ -102,6 +102,10 @@ fn obtain(cache: &Cache, wanted: &Wanted, refresh: bool) -> Result<Kernels> {
         kernels.push((name, kernel));
     }
     Ok(kernels)
+}
+
+fn counted(number: usize) -> String {
+    format!("{number} cell{}", if number == 1 { "" } else { "s" })
 }
 
 /// The product of kernels and hosts, as far as this shard has it.

@@ -15,7 +15,7 @@ use crate::cli::Options;
 use crate::emulated::{Died, Files, Follower};
 use crate::kernel::Kernel;
 use crate::native;
-use crate::process::Interrupted;
+use crate::process::{Interrupted, quote_word};
 use crate::toolchain::Toolchain;
 
 /// What stands in front of the runner's notes.
@@ -236,7 +236,7 @@ impl Follow {
         }
         let journal = self.place.join("journal");
         if let Some(why) = stopped {
-            eprintln!("stopped: {why}; the same command with --resume {} goes on", journal.display());
+            eprintln!("stopped: {why}; the same command with --resume {} goes on", quote_word(journal.as_os_str()));
         }
     }
 }
