@@ -1,7 +1,7 @@
 //! The guest's part: arm64 assembly. Registers: x9 to x14 scratch, x18 how many interrupts were taken, x19 to x26 the
 //! program's r0 to r7, x27 and x28 the step that a handler and the program are at, x29 the notes, x30 the MMIO page.
 
-use vtick_abi::litmus::{NO_HANDLER, base, code, daif, sysreg};
+use vtick_abi::litmus::{NO_HANDLER, Op, base, code, daif, sysreg};
 
 use super::notes::Note;
 use super::{Number, Source};
@@ -17,8 +17,6 @@ struct Assembly {
     line: usize,
     /// Whether more instructions may stand on that.
     open: bool,
-    /// Whether each stands on a line of its own.
-    in_macro: bool,
 }
 
 /// The most columns of a line of instructions.
@@ -45,8 +43,17 @@ impl Assembly {
                     self.text += &format!("\t\"{instruction}\\n\"\n");
                 }
             }
-            self.open = !alone && !self.in_macro;
+            self.open = !alone;
         }
+    }
+}
+
+impl Assembly {
+    /// A line that stands for itself.
+    fn alone(&mut self, line: &str) {
+        self.open = false;
+        self.say(line);
+        self.open = false;
     }
 }
 
@@ -57,10 +64,10 @@ impl Source<'_> {
         asm.say(".pushsection .rodata");
         if self.tells_time() {
             asm.comment("so many microseconds in ticks of the counter");
-            asm.in_macro = true;
-            asm.say(".macro ticks reg, us\nldr \\reg, =\\us\nmrs x14, cntfrq_el0\nmul \\reg, \\reg, x14");
-            asm.say("ldr x14, =1000000\nudiv \\reg, \\reg, x14\n.endm");
-            asm.in_macro = false;
+            asm.say(".macro ticks reg, us");
+            asm.alone("ldr \\reg, =\\us; mrs x14, cntfrq_el0; mul \\reg, \\reg, x14");
+            asm.alone("ldr x14, =1000000; udiv \\reg, \\reg, x14");
+            asm.say(".endm");
         }
         for vcpu in 0..self.program.setup.vcpus {
             self.vcpu_assembly(&mut asm, vcpu);
@@ -77,25 +84,33 @@ impl Source<'_> {
         let none = |entry: u32| entry == NO_HANDLER;
         let (irq, fiq) = (self.header.irq[vcpu], self.header.fiq[vcpu]);
         asm.comment(&format!("vCPU {vcpu}: the vectors (Arm ARM DDI 0487, D1.3.1)"));
-        asm.say(&format!(".balign 8\n.globl guest{vcpu}, guest{vcpu}_end\nguest{vcpu}:\n.org guest{vcpu} + 0x200"));
-        if self.ops.iter().any(|op| matches!(op.code, code::READ | code::WRITE) && op.what >= sysreg::PMCR) {
+        asm.alone(&format!(".balign 8; .globl guest{vcpu}, guest{vcpu}_end"));
+        asm.alone(&format!("guest{vcpu}: b start{vcpu}"));
+        let may_be_undefined = |op: &Op| matches!(op.code, code::READ | code::WRITE) && op.what >= sysreg::PMCR;
+        let asks_for_undefined = self.ops.iter().any(may_be_undefined);
+        if asks_for_undefined {
             asm.comment("an UNDEFINED access gives -1, and the guest goes on behind it");
-            asm.say(&format!("mrs x10, esr_el1\nlsr x10, x10, #26\ncbnz x10, unexpected{vcpu}\nmrs x10, elr_el1"));
+            asm.say(&format!(".org guest{vcpu} + 0x200\nmrs x10, esr_el1\nlsr x10, x10, #26\ncbnz x10, unexpected{vcpu}\nmrs x10, elr_el1"));
             asm.say("add x10, x10, #4\nmsr elr_el1, x10\nmov x9, #-1\neret");
+        } else if none(irq) && none(fiq) {
+            // NOPs lead to the end.
+            asm.alone(&format!(".org guest{vcpu} + 0x200; .fill 96, 4, 0xd503201f"));
         } else {
-            asm.say(&format!("b unexpected{vcpu}"));
+            asm.alone(&format!(".org guest{vcpu} + 0x200; b unexpected{vcpu}"));
         }
-        let target = |entry, name| if none(entry) { format!("unexpected{vcpu}") } else { format!("{name}{vcpu}") };
-        asm.say(&format!(".org guest{vcpu} + 0x280\nb {}", target(irq, "irq")));
-        asm.say(&format!(".org guest{vcpu} + 0x300\nb {}", target(fiq, "fiq")));
-        asm.say(&format!(".org guest{vcpu} + 0x380\nunexpected{vcpu}:\nmrs x9, esr_el1\nstr x9, [x30, #0x28]\nb ."));
+        if asks_for_undefined || !(none(irq) && none(fiq)) {
+            let target = |entry, name| if none(entry) { format!("unexpected{vcpu}") } else { format!("{name}{vcpu}") };
+            asm.alone(&format!(".org guest{vcpu} + 0x280; b {}", target(irq, "irq")));
+            asm.alone(&format!(".org guest{vcpu} + 0x300; b {}", target(fiq, "fiq")));
+        }
+        asm.alone(&format!(".org guest{vcpu} + 0x380; unexpected{vcpu}: mrs x9, esr_el1; str x9, [x30, #0x28]; b ."));
         asm.comment("where it starts: vectors, notes, MMIO page, stack");
-        asm.say(&format!(".org guest{vcpu} + 0x800\nadr x9, guest{vcpu}\nmsr vbar_el1, x9\nmov x29, #0x40080000"));
-        asm.say("mov x30, #0xb000000");
+        asm.alone(&format!(
+            "start{vcpu}: adr x9, guest{vcpu}; msr vbar_el1, x9; isb; mov x29, #0x80000; mov x30, #0xb000000"
+        ));
         if !none(irq) || !none(fiq) {
-            asm.say(&format!("mov x9, #{:#x}\nmov sp, x9", 0x400b_0000 + vcpu * 0x1_0000));
+            asm.say(&format!("mov x9, #{:#x}\nmov sp, x9", 0xb_0000 + vcpu * 0x1_0000));
         }
-        asm.say("isb");
         self.block(asm, vcpu, self.header.entry[vcpu], 28);
         asm.comment("the end: it tells what it noted");
         asm.say("mov x28, #0xffff");
@@ -109,7 +124,7 @@ impl Source<'_> {
                 self.handler(asm, vcpu, entry, name);
             }
         }
-        asm.say(&format!(".ltorg\nguest{vcpu}_end:"));
+        asm.alone(&format!(".ltorg; guest{vcpu}_end:"));
     }
 
     fn handler(&self, asm: &mut Assembly, vcpu: usize, entry: u32, name: &str) {
@@ -185,7 +200,7 @@ impl Source<'_> {
     /// One operation, its result in x9.
     fn operation(&self, asm: &mut Assembly, vcpu: usize, index: usize) {
         let op = &self.ops[index];
-        let flag = 0x4009_0000 + 8 * u64::from(op.what);
+        let flag = 0x9_0000 + 8 * u64::from(op.what);
         let both = daif::IRQ | daif::FIQ;
         let width = if op.what == 8 { 'x' } else { 'w' };
         let suffix = match op.what {
@@ -225,7 +240,7 @@ impl Source<'_> {
             }
             code::HVC => {
                 self.operand(asm, index);
-                let entry = 0x4000_0800 + 0x1_0000 * u64::from(op.what);
+                let entry = 0x1_0000 * u64::from(op.what);
                 asm.say(&format!("mov x0, x9\nldr x1, ={:#x}\nldr x2, ={entry:#x}\nmov x3, #{}", op.extra, op.what));
                 asm.say("hvc #0\nmov x9, x0");
             }

@@ -11,6 +11,9 @@ use vtick_core::lines::{Line, Routing};
 /// The most columns of a comment.
 const WIDTH: usize = 76;
 
+/// The longest time that ualarm() takes, in microseconds.
+const SHORT: u64 = 999_999;
+
 /// What each program begins with.
 const HEAD: &str = include_str!("parts/head.c");
 const REGISTERS: &str = include_str!("parts/registers.c");
@@ -55,8 +58,10 @@ pub(super) fn write(source: &Source<'_>) -> String {
     });
     let lines = setup.routing == Routing::Wire
         || any(|action| matches!(action, Action::Line { .. } | Action::LineAfter { .. }));
-    let threads = later || setup.vcpus > 1 || any(|action| matches!(action, Action::Meet));
+    let alone = source.is_alone();
+    let sets = any(|action| matches!(action, Action::Set(..)));
     let named = !(setup.creation.is_empty() && setup.runs_on.is_empty());
+    let limit = if setup.may_not_end { setup.limit / 1000 } else { SHORT.max(setup.limit / 1000) };
     let mut set = Vec::new();
     for (name, is) in [
         ("guest", setup.needs_guest),
@@ -65,8 +70,15 @@ pub(super) fn write(source: &Source<'_>) -> String {
         ("asked", actions.len() > program.actions_before().count()),
         ("later", later),
         ("line", lines),
-        ("threads", setup.needs_guest && threads),
-        ("alone", !threads),
+        ("threads", setup.needs_guest && !alone),
+        ("alone", alone),
+        ("no_wire", setup.routing != Routing::Wire),
+        ("required", program.actions_before().any(|action| program.is_required(action))),
+        ("alone_guest", setup.needs_guest && alone),
+        ("set_reg", !alone || sets),
+        ("immediate", any(|action| matches!(action, Action::ImmediateExit { .. }))),
+        ("timed", limit > SHORT),
+        ("short", limit <= SHORT),
         ("no_handlers", !source.has_handlers()),
         ("returns", needed.returns || needed.first),
         ("last", program.expectations().iter().any(|it| matches!(it, Expectation::EveryReturn(_, None)))),
@@ -103,8 +115,7 @@ pub(super) fn write(source: &Source<'_>) -> String {
             format!("\tif (result[{}] < 0)\n\t\tskip(\"{said} is refused\");\n", action.0)
         })
         .collect();
-    let before: String = program.actions_before().map(|action| format!("\tact(&vcpus[0], {});\n", action.0)).collect();
-    let limit = if setup.may_not_end { setup.limit / 1000 } else { 1_000_000.max(setup.limit / 1000) };
+    let before: String = program.actions_before().map(|action| format!("\tact(@v0@{});\n", action.0)).collect();
     let ids: Vec<String> = (0..setup.vcpus).map(|index| setup.kvm_id(index).to_string()).collect();
     let order = setup.creation_order();
     // Those of hundreds of vCPUs are all in a row.
@@ -117,7 +128,15 @@ pub(super) fn write(source: &Source<'_>) -> String {
     };
     let guests: Vec<String> = (0..setup.vcpus).map(|vcpu| format!("guest{vcpu}[], guest{vcpu}_end[]")).collect();
     let copies: Vec<String> = (0..setup.vcpus)
-        .map(|vcpu| format!("memcpy(ram + {vcpu} * 0x10000, guest{vcpu}, guest{vcpu}_end - guest{vcpu});"))
+        .map(|vcpu| {
+            let ram = if vcpu == 0 { "ram".to_owned() } else { format!("ram + {:#x}", vcpu * 0x1_0000) };
+            format!("memcpy({ram}, guest{vcpu}, guest{vcpu}_end - guest{vcpu});")
+        })
+        .collect();
+    let record = ["@r@step, error, run->exit_reason, run->s.regs.device_irq_level"]
+        .into_iter()
+        .chain(needed.clock.then_some(", counter()"))
+        .chain(source.has_handlers().then_some(", get_reg(@a@CORE(regs[27]))"))
         .collect();
     let put = vec![
         ("vcpus", setup.vcpus.to_string()),
@@ -125,6 +144,12 @@ pub(super) fn write(source: &Source<'_>) -> String {
         ("actions", actions.len().to_string()),
         ("name", source.case.name().to_owned()),
         ("before", before.trim_end().to_owned()),
+        ("record", record),
+        ("p", if alone { "" } else { "struct vcpu *v, " }.to_owned()),
+        ("p0", if alone { "void" } else { "struct vcpu *v" }.to_owned()),
+        ("a", if alone { "" } else { "v, " }.to_owned()),
+        ("v0", if alone { "" } else { "&vcpus[0], " }.to_owned()),
+        ("r", if alone { "" } else { "v->" }.to_owned()),
         ("required", refused.trim_end().to_owned()),
         ("limit_s", (limit / 1_000_000).to_string()),
         ("limit_us", (limit % 1_000_000).to_string()),
@@ -167,7 +192,7 @@ pub(super) fn write(source: &Source<'_>) -> String {
     }
     if !actions.is_empty() {
         text += "\n";
-        text += &act(source, later, has("done_at"));
+        text += &parts.write(&act(source, later, has("done_at")));
     }
     for (part, is) in [
         (LEVELS_AT, needed.levels_at),
@@ -193,9 +218,8 @@ fn opening(source: &Source<'_>) -> String {
         name.to_owned(),
         format!("Claim: {}", case.claim()),
         format!("Clause {clause}: {} {}", clause.text(), clause.source()),
-        format!("Compile: aarch64-linux-gnu-gcc -static -O2 -pthread {name}.c"),
-        "Run as root, on an arm64 machine with KVM: ./a.out; it prints the returns of KVM_RUN and ends with ok (exit \
-         status 0), not ok (1) or skip (4)."
+        "Build with aarch64-linux-gnu-gcc -static -O2 -pthread, run as root on an arm64 host. The end is ok (exit status \
+         0), not ok (1) or skip (4)."
             .to_owned(),
     ];
     for (index, paragraph) in paragraphs.iter().enumerate() {
@@ -227,8 +251,7 @@ pub(super) fn textwrap(text: &str) -> Vec<String> {
 
 /// The function that does what the program asks its host for.
 fn act(source: &Source<'_>, later: bool, done_at: bool) -> String {
-    let function =
-        if later { "act_late(struct vcpu *v, int action, int late)" } else { "act(struct vcpu *v, int action)" };
+    let function = if later { "act_late(@p@int action, int late)" } else { "act(@p@int action)" };
     let mut text = format!("/* What the guest asks for. */\nstatic void {function}\n{{\n");
     text += "\tlong ret = 0;\n\n\tswitch (action) {\n";
     for (index, action) in source.program.actions().iter().enumerate() {
@@ -242,7 +265,7 @@ fn act(source: &Source<'_>, later: bool, done_at: bool) -> String {
     if done_at {
         text += "\tdone_at[action] = counter();\n";
     }
-    text += "\t(void)v;\n}\n";
+    text += if source.is_alone() { "}\n" } else { "\t(void)v;\n}\n" };
     if later {
         text += "\nstatic void act(struct vcpu *v, int action)\n{\n\tact_late(v, action, 0);\n}\n";
     }
@@ -252,7 +275,7 @@ fn act(source: &Source<'_>, later: bool, done_at: bool) -> String {
 fn statements(source: &Source<'_>, index: ActionRef, action: Action) -> String {
     let line = |vcpu: usize, line: Line, level: bool| {
         let line = if line == Line::Irq { "KVM_ARM_IRQ_CPU_IRQ" } else { "KVM_ARM_IRQ_CPU_FIQ" };
-        format!("ret = set_line(&vcpus[{vcpu}], {line}, {});", u8::from(level))
+        format!("ret = set_line({}{line}, {});", source.named(vcpu), u8::from(level))
     };
     let after = |statement: &str| {
         format!("if (!late) {{\n\tlater(v, action, {});\n\treturn;\n}}\n{statement}", source.wait(index))
@@ -263,8 +286,8 @@ fn statements(source: &Source<'_>, index: ActionRef, action: Action) -> String {
         Action::SignalAfter { vcpu, .. } => {
             after(&format!("if (!vcpus[{vcpu}].gone)\n\tpthread_kill(vcpus[{vcpu}].thread, SIGUSR1);"))
         }
-        Action::ImmediateExit { after: 0 } => "v->run->immediate_exit = 1;".to_owned(),
-        Action::ImmediateExit { .. } => format!("usleep({});\nv->run->immediate_exit = 1;", source.wait(index)),
+        Action::ImmediateExit { after: 0 } => "@r@run->immediate_exit = 1;".to_owned(),
+        Action::ImmediateExit { .. } => format!("usleep({});\n@r@run->immediate_exit = 1;", source.wait(index)),
         Action::Stay { .. } => format!("usleep({});", source.wait(index)),
         Action::Meet => "pthread_barrier_wait(&meeting);".to_owned(),
         Action::CheckExtension { capability } => format!("ret = ioctl(vm, KVM_CHECK_EXTENSION, {capability});"),
@@ -277,7 +300,7 @@ fn statements(source: &Source<'_>, index: ActionRef, action: Action) -> String {
                 u8::from(level)
             )
         }
-        Action::Get(register) => format!("ret = get_reg(v, {});", id(register)),
+        Action::Get(register) => format!("ret = get_reg(@a@{});", id(register)),
         Action::Set(register, value) => {
             let value = match value {
                 Value::Is(value) => value.to_string(),
@@ -287,18 +310,18 @@ fn statements(source: &Source<'_>, index: ActionRef, action: Action) -> String {
                         _ => "KVM_REG_ARM_TIMER_CNT",
                     };
                     match number(ticks, ticks / 2) {
-                        Number::Micros(micros) => format!("get_reg(v, {counter}) + us({micros})"),
-                        Number::Is(ticks) => format!("get_reg(v, {counter}) + {ticks}"),
+                        Number::Micros(micros) => format!("get_reg(@a@{counter}) + us({micros})"),
+                        Number::Is(ticks) => format!("get_reg(@a@{counter}) + {ticks}"),
                     }
                 }
                 Value::Register(..) => unreachable!("the guest's registers are not the host's"),
             };
-            format!("ret = set_reg(v, {}, {value});", id(register))
+            format!("ret = set_reg(@a@{}, {value});", id(register))
         }
-        Action::Reinit { restore_timers } => format!("ret = reinit(v, {});", u8::from(restore_timers)),
+        Action::Reinit { restore_timers } => format!("ret = reinit(@a@{});", u8::from(restore_timers)),
         Action::Migrate => "ret = migrate();".to_owned(),
         Action::SyncFlags(flags) => {
-            format!("v->run->kvm_valid_regs = {flags:#x};\nv->run->kvm_dirty_regs = {flags:#x};")
+            format!("@r@run->kvm_valid_regs = {flags:#x};\n@r@run->kvm_dirty_regs = {flags:#x};")
         }
         Action::CreateVcpu(id) => format!("ret = ioctl(vm, KVM_CREATE_VCPU, {id}) < 0 ? -1 : 0;"),
         Action::CounterOffset(offset) => match number(offset, offset / 2) {
@@ -306,15 +329,15 @@ fn statements(source: &Source<'_>, index: ActionRef, action: Action) -> String {
             Number::Is(ticks) => format!("ret = set_counter_offset({ticks});"),
         },
         Action::HasTimerInterrupt { attribute } => {
-            format!("ret = timer_interrupt(v, KVM_HAS_DEVICE_ATTR, {attribute}, 0);")
+            format!("ret = timer_interrupt(@a@KVM_HAS_DEVICE_ATTR, {attribute}, 0);")
         }
         Action::GetTimerInterrupt { attribute } => {
-            format!("ret = timer_interrupt(v, KVM_GET_DEVICE_ATTR, {attribute}, 0);")
+            format!("ret = timer_interrupt(@a@KVM_GET_DEVICE_ATTR, {attribute}, 0);")
         }
         Action::SetTimerInterrupt { attribute, intid } => {
-            format!("ret = timer_interrupt(v, KVM_SET_DEVICE_ATTR, {attribute}, {intid});")
+            format!("ret = timer_interrupt(@a@KVM_SET_DEVICE_ATTR, {attribute}, {intid});")
         }
-        Action::Suspend => "ret = set_mp_state(v, KVM_MP_STATE_SUSPENDED);".to_owned(),
+        Action::Suspend => "ret = set_mp_state(@a@KVM_MP_STATE_SUSPENDED);".to_owned(),
         Action::CpuTime => "ret = cpu_time();".to_owned(),
         Action::ForbiddenInitSequence => "ret = forbidden();".to_owned(),
         Action::Spi { .. } | Action::SpiAfter { .. } | Action::MoveToFreshVm => unreachable!("it is refused"),

@@ -55,7 +55,11 @@ impl Source<'_> {
         for expectation in expectations.iter().filter(|it| !it.is_premise()) {
             let said = self.said(expectation);
             for condition in self.conditions(expectation) {
-                text += &format!("\texpect({condition},\n\t       \"{said}\");\n");
+                text += &match condition.len() + said.len() {
+                    // With all around it, a line of a hundred columns.
+                    ..=78 => format!("\texpect({condition}, \"{said}\");\n"),
+                    _ => format!("\texpect({condition},\n\t       \"{said}\");\n"),
+                };
             }
         }
         text
@@ -72,7 +76,7 @@ impl Source<'_> {
         match *premise {
             Expectation::InTime(step, deadline) => {
                 let offset = if deadline.physical { "" } else { " - offset" };
-                let left = format!("left_at({}, {}){offset}", self.of(step), self.number(step));
+                let left = format!("left_at({}{}){offset}", self.of(step), self.number(step));
                 format!("{left} >= {}", self.note(deadline.step, Note::Value))
             }
             Expectation::DoneAfter(action, step) => {
@@ -87,22 +91,22 @@ impl Source<'_> {
     fn conditions(&self, expectation: &Expectation) -> Vec<String> {
         let counted = |levels: Option<Levels>, span: Span| {
             let levels = levels.map_or("ANY".to_owned(), of_levels);
-            format!("returns({}, {}, {levels})", self.of(span.from.step), self.span(span))
+            format!("returns({}{}, {levels})", self.of(span.from.step), self.span(span))
         };
         vec![match *expectation {
             Expectation::LevelsAt(step, due) => {
-                format!("levels_at({}, {}, {})", self.of(step), self.number(step), of_levels(due))
+                format!("levels_at({}{}, {})", self.of(step), self.number(step), of_levels(due))
             }
             Expectation::SomeReturn(due, span) => format!("{} > 0", counted(Some(due), span)),
             Expectation::FirstReturn(due, span) => {
-                format!("first({}, {}) == {}", self.of(span.from.step), self.span(span), of_levels(due))
+                format!("first({}{}) == {}", self.of(span.from.step), self.span(span), of_levels(due))
             }
             Expectation::EveryReturn(due, Some(span)) => {
                 format!("{} == {}", counted(Some(due), span), counted(None, span))
             }
             Expectation::EveryReturn(due, None) => {
                 let all = |vcpu: usize| {
-                    let counted = |levels: &str| format!("returns(&vcpus[{vcpu}], 0, LAST, {levels})");
+                    let counted = |levels: &str| format!("returns({}0, LAST, {levels})", self.named(vcpu));
                     format!("{} == {}", counted(&of_levels(due)), counted("ANY"))
                 };
                 return (0..self.program.setup.vcpus).map(all).collect();
@@ -115,7 +119,8 @@ impl Source<'_> {
                 format!("({} & {mask:#x}) == {due:#x}", self.note(step, Note::Value))
             }
             Expectation::LastReturn(due) => {
-                format!("vcpus[0].returns && vcpus[0].ret[vcpus[0].returns - 1].levels == {}", of_levels(due))
+                let v = if self.is_alone() { "" } else { "vcpus[0]." };
+                format!("{v}nr && {v}ret[{v}nr - 1].levels == {}", of_levels(due))
             }
             Expectation::GivesAtLeast(step, due) => format!("{} >= {due}", self.note(step, Note::Value)),
             Expectation::GivesBetween { step, least, most } => {
@@ -145,8 +150,8 @@ impl Source<'_> {
                 format!("{after} - {before} <= us({})", ticks / (FAST / 1_000_000))
             }
             Expectation::NeverEnds(step) => {
-                let vcpu = self.vcpu(step);
-                format!("!vcpus[{vcpu}].done && vcpus[{vcpu}].step == {}", self.number(step))
+                let v = if self.is_alone() { String::new() } else { format!("vcpus[{}].", self.vcpu(step)) };
+                format!("!{v}done && {v}step == {}", self.number(step))
             }
             Expectation::InTime(..) | Expectation::DoneAfter(..) | Expectation::Unless(..) => {
                 unreachable!("it is a premise")
@@ -154,9 +159,9 @@ impl Source<'_> {
         }]
     }
 
-    /// The vCPU of a step.
+    /// The vCPU of a step, as the first argument of a function.
     fn of(&self, step: Step) -> String {
-        format!("&vcpus[{}]", self.vcpu(step))
+        self.named(self.vcpu(step))
     }
 
     /// The first and the last step of a span.

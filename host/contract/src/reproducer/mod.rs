@@ -118,6 +118,19 @@ impl Source<'_> {
         self.program.vcpu_of(step).expect("a step belongs to a vCPU")
     }
 
+    /// Whether one vCPU is all there is, and one thread: then no function has to be told which vCPU.
+    fn is_alone(&self) -> bool {
+        let (setup, actions) = (&self.program.setup, self.program.actions());
+        let by_another =
+            |action: &Action| matches!(action, Action::LineAfter { .. } | Action::SignalAfter { .. } | Action::Meet);
+        setup.vcpus == 1 && setup.creation.is_empty() && setup.runs_on.is_empty() && !actions.iter().any(by_another)
+    }
+
+    /// A vCPU as the first argument of a function.
+    fn named(&self, vcpu: usize) -> String {
+        if self.is_alone() { String::new() } else { format!("&vcpus[{vcpu}], ") }
+    }
+
     /// Whether a vCPU has a handler.
     fn has_handlers(&self) -> bool {
         let none = vtick_abi::litmus::NO_HANDLER;

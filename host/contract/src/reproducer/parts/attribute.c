@@ -1,5 +1,5 @@
 /* Of the interrupt of a timer: its number, or an error. */
-static long timer_interrupt(struct vcpu *v, unsigned long request, __u64 which, int intid)
+static long timer_interrupt(@p@unsigned long request, __u64 which, int intid)
 {
 	struct kvm_device_attr attr = {
 		.group = KVM_ARM_VCPU_TIMER_CTRL,
@@ -7,7 +7,7 @@ static long timer_interrupt(struct vcpu *v, unsigned long request, __u64 which, 
 		.addr = (__u64)&intid,
 	};
 
-	if (ioctl(v->fd, request, &attr) < 0)
+	if (ioctl(@r@fd, request, &attr) < 0)
 		return -1;
 	return request == KVM_GET_DEVICE_ATTR ? intid : 0;
 }

@@ -1,10 +1,10 @@
 /* The levels of the first return from one step to another. */
-static long first(struct vcpu *v, int from, int to)
+static long first(@p@int from, int to)
 {
 	int i;
 
-	for (i = 0; i < v->returns; i++)
-		if (v->ret[i].step >= from && v->ret[i].step <= to)
-			return v->ret[i].levels;
+	for (i = 0; i < @r@nr; i++)
+		if (@r@ret[i].step >= from && @r@ret[i].step <= to)
+			return @r@ret[i].levels;
 	return ANY;
 }

@@ -1,4 +1,6 @@
+//if threads|migrate
 #define _GNU_SOURCE
+//end
 #include <errno.h>
 #include <fcntl.h>
 //if guest
@@ -17,7 +19,9 @@
 #include <sys/ioctl.h>
 //if guest
 #include <sys/mman.h>
+//if timed
 #include <sys/time.h>
+//end
 //end
 //if cpu_time
 #include <time.h>
@@ -26,7 +30,9 @@
 #include <linux/kvm.h>
 
 #define NAME "@name@"
+//if threads
 #define VCPUS @vcpus@
+//end
 //if guest
 /* More returns of KVM_RUN than any vCPU has a cause for. */
 #define MOST 4096
@@ -44,23 +50,43 @@
 //end
 //end
 
-static struct vcpu {
-	int fd, id, step, done, gone, up, returns;
-	struct kvm_run *run;
 //if threads
+static struct vcpu {
+	int fd, id, step, done, gone, up, nr;
+	struct kvm_run *run;
 	pthread_t thread;
-//end
-//if guest
-	struct {
-		int step, in_handler, error;
-		__u32 reason;
+	struct ret {
+		int step, error, reason;
 		long levels;
 //if clock
 		__u64 at;
 //end
-	} ret[MOST];
+//if handlers
+		int in_handler;
 //end
+	} ret[MOST];
 } vcpus[VCPUS];
+//end
+//if alone_guest
+//if wire
+static int fd, step, done, up, nr;
+//end
+//if no_wire
+static int fd, step, done, nr;
+//end
+static struct kvm_run *run;
+/* What each return of KVM_RUN showed. */
+static struct ret {
+	int step, error, reason;
+	long levels;
+//if clock
+	__u64 at;
+//end
+//if handlers
+	int in_handler;
+//end
+} ret[MOST];
+//end
 //if guest
 static volatile sig_atomic_t stop;
 //end
@@ -80,20 +106,22 @@ static __u64 offset;
 static pthread_barrier_t meeting;
 //end
 static int kvm, vm, failed;
+//if guest
+static char ram[0x200000] __attribute__((aligned(0x10000)));
+//end
+
+#define must(call) ({ long ret_ = (call); if (ret_ < 0) failed_call(#call); ret_; })
+
+static void failed_call(const char *call)
+{
+	printf("not ok 1 " NAME " # %s: %s\n", call, strerror(errno));
+	exit(1);
+}
 
 static void skip(const char *why)
 {
-	printf("ok 1 %s # SKIP %s\n", NAME, why);
+	printf("ok 1 " NAME " # SKIP %s\n", why);
 	exit(4);
-}
-
-static long must(long ret, const char *what)
-{
-	if (ret < 0) {
-		printf("not ok 1 %s # %s: %s\n", NAME, what, strerror(errno));
-		exit(1);
-	}
-	return ret;
 }
 
 static void expect(int holds, const char *what)

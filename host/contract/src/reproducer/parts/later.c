@@ -27,7 +27,6 @@ static void later(struct vcpu *v, int action, int us)
 	pthread_attr_setschedpolicy(&attr, SCHED_FIFO);
 	pthread_attr_setschedparam(&attr, &first);
 	if (pthread_create(&thread, &attr, another_thread, &chores[action]))
-		must(-pthread_create(&thread, NULL, another_thread, &chores[action]),
-		     "pthread_create");
+		must(-pthread_create(&thread, NULL, another_thread, &chores[action]));
 	pthread_detach(thread);
 }

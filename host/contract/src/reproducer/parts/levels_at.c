@@ -1,13 +1,13 @@
 /* Whether each MMIO exit of a step showed these levels; there is one. */
-static int levels_at(struct vcpu *v, int step, long levels)
+static int levels_at(@p@int step, long levels)
 {
 	int i, seen = 0;
 
-	for (i = 0; i < v->returns; i++) {
-		if (AT(v->ret[i]) != step ||
-		    v->ret[i].error || v->ret[i].reason != KVM_EXIT_MMIO)
+	for (i = 0; i < @r@nr; i++) {
+		if (AT(@r@ret[i]) != step ||
+		    @r@ret[i].error || @r@ret[i].reason != KVM_EXIT_MMIO)
 			continue;
-		if (v->ret[i].levels != levels)
+		if (@r@ret[i].levels != levels)
 			return 0;
 		seen = 1;
 	}

@@ -4,7 +4,7 @@ static long migrate(void)
 	int here = sched_getcpu(), next = here;
 	cpu_set_t allowed, only;
 
-	must(sched_getaffinity(0, sizeof(allowed), &allowed), "sched_getaffinity");
+	must(sched_getaffinity(0, sizeof(allowed), &allowed));
 	do {
 		next = (next + 1) % CPU_SETSIZE;
 	} while (!CPU_ISSET(next, &allowed));

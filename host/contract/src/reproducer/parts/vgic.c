@@ -2,7 +2,7 @@ static void set_attr(int fd, int group, int attr, __u64 value)
 {
 	struct kvm_device_attr request = { 0, group, attr, (__u64)&value };
 
-	must(ioctl(fd, KVM_SET_DEVICE_ATTR, &request), "KVM_SET_DEVICE_ATTR");
+	must(ioctl(fd, KVM_SET_DEVICE_ATTR, &request));
 }
 
 static void create_vgic(void)
