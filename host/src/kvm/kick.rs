@@ -1,6 +1,6 @@
 //! Getting a vCPU's thread out of KVM_RUN from another thread.
 
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 
 use kvm_ioctls::{KvmRunWrapper, VcpuFd};
 use vmm_sys_util::signal::{SIGRTMIN, register_signal_handler};
@@ -15,7 +15,8 @@ pub(super) struct Kick {
     run: KvmRunWrapper,
     /// By the kernel's id.
     thread: Presence<libc::pid_t>,
-    stop: AtomicBool,
+    /// How often the thread was told to stop.
+    stops: AtomicU32,
 }
 
 extern "C" fn wake(_: libc::c_int, _: *mut libc::siginfo_t, _: *mut libc::c_void) {}
@@ -26,7 +27,7 @@ impl Kick {
         // The handler does nothing: it is there so that the signal ends system calls and not the process.
         register_signal_handler(SIGRTMIN(), wake).call("sigaction")?;
         let run = KvmRunWrapper::mmap_from_fd(fd, run_size).call("mmap of kvm_run")?;
-        Ok(Kick { run, thread: Presence::default(), stop: AtomicBool::new(false) })
+        Ok(Kick { run, thread: Presence::default(), stops: AtomicU32::new(0) })
     }
 
     /// Called by the vCPU's thread itself, first. It can be reached as long as it keeps what is returned.
@@ -57,7 +58,12 @@ impl Kick {
 
     /// Whether the thread was told to stop. Asked after each KVM_RUN that ended in EINTR.
     pub(super) fn must_stop(&self) -> bool {
-        self.stop.load(Ordering::Acquire)
+        self.stops() > 0
+    }
+
+    /// How often the thread was told to stop, since [`go_on`](Kick::go_on).
+    pub(super) fn stops(&self) -> u32 {
+        self.stops.load(Ordering::Acquire)
     }
 
     /// A signal, and nothing else: ends the KVM_RUN under way. A thread that has ended gets none.
@@ -69,12 +75,12 @@ impl Kick {
 
     /// Takes back that the thread was told to stop, which it did.
     pub(super) fn go_on(&self) {
-        self.stop.store(false, Ordering::Release);
+        self.stops.store(0, Ordering::Release);
     }
 
     /// Tells the thread to stop, and ends the KVM_RUN under way or about to start.
     pub(super) fn stop(&self) {
-        self.stop.store(true, Ordering::Release);
+        self.stops.fetch_add(1, Ordering::AcqRel);
         let run: *const kvm_bindings::kvm_run = self.run.as_ref();
         // SAFETY: the page is mapped as long as `self.run`. The kernel and the vCPU's thread read this byte, which any
         // thread may set at any time ([KVM-API/5], kvm_run.immediate_exit); as an atomic it cannot tear.

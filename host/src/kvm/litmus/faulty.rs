@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::super::vcpu::Vcpu;
 use super::super::{Context, Error, guest, registers};
-use super::{Placement, Run};
+use super::{MOST_STOPS, Placement, Run};
 use crate::kvm::lock;
 use vtick_contract::Event;
 use vtick_contract::fault::{Fault, Injector, Inside, LineCalls, Passed};
@@ -48,7 +48,7 @@ impl Run {
                 Passed::Swallow if stopped => return Ok((exit, levels)),
                 // Into the guest again it would run on: a signal ends the WFI that it is in.
                 Passed::Deaf if stopped => {
-                    while !self.given_up.load(Ordering::Acquire) {
+                    while !self.given_up.load(Ordering::Acquire) && self.kicks[index].stops() <= MOST_STOPS {
                         std::thread::sleep(Duration::from_millis(1));
                     }
                     return Ok((Exit::Interrupted, levels));

@@ -32,6 +32,9 @@ use vtick_contract::{Action, Ending, Event, Program, Transcript};
 use vtick_core::controller::Controller;
 use vtick_core::lines::Levels;
 
+/// How often a vCPU's thread is told to stop before it is said that no signal brings it back.
+const MOST_STOPS: u32 = 10;
+
 /// What the threads of one run share.
 struct Run {
     vm: Arc<Vm>,
@@ -207,7 +210,7 @@ fn collect(run: &Run, outcomes: &mpsc::Receiver<Outcome>, program: &Program) -> 
                 }
                 collected.push(outcome);
             }
-            Err(_) if stops < 10 => {
+            Err(_) if stops < MOST_STOPS => {
                 stops += 1;
                 (0..program.setup.vcpus).filter(running).for_each(|index| run.kicks[index].stop());
             }

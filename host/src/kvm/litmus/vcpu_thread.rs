@@ -11,7 +11,7 @@ use super::super::clock::{self, counter};
 use super::super::vcpu::Vcpu;
 use super::super::{Error, affinity, guest, log, registers};
 use super::machine::SavedVcpu;
-use super::{Left, Outcome, Placement, Run};
+use super::{Left, MOST_STOPS, Outcome, Placement, Run};
 use vtick_contract::{Action, Ending, Event, GuestRecord, Return, Storm};
 use vtick_core::controller::Access;
 use vtick_core::exit::Exit;
@@ -68,6 +68,9 @@ impl Run {
             let (exit, levels) = self.enter(index, vcpu)?;
             let returned = counter();
             vcpu.set_immediate_exit(false);
+            if exit == Exit::Interrupted && self.kicks[index].stops() > MOST_STOPS {
+                return Ok(Left::Ended(Ending::Stuck { place: self.kicks[index].place() }));
+            }
             if exit == Exit::Interrupted && self.kicks[index].must_stop() {
                 return Ok(Left::Ended(Ending::Stopped(guest::stopped(&self.vm, vcpu, reported)?)));
             }
