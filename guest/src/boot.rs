@@ -40,7 +40,7 @@ const SCTLR: u64 = 0x30d0_0800 | (1 << 12) | (1 << 2) | 1;
 /// before.
 ///
 /// # Safety
-/// Entered by the host alone.
+/// Only the host enters it.
 #[unsafe(no_mangle)]
 #[unsafe(link_section = ".text.entry")]
 #[unsafe(naked)]

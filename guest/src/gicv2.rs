@@ -104,7 +104,7 @@ impl Gic {
         self.distributor.ctlr.get()
     }
 
-    /// Sends an SGI to this CPU alone ([GICv2/4.3.15]: TargetListFilter 0b10).
+    /// Sends an SGI only to this CPU ([GICv2/4.3.15]: TargetListFilter 0b10).
     pub(crate) fn send_to_self(&self, intid: u32) {
         self.distributor.sgir.set(0b10 << 24 | intid);
     }

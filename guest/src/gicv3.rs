@@ -71,7 +71,7 @@ impl Gic {
         unsafe { mmio_read32(GICD_BASE) as u32 }
     }
 
-    /// Sends an SGI to this CPU alone.
+    /// Sends an SGI only to this CPU.
     pub(crate) fn send_to_self(&self, intid: u32) {
         self.send_to(((self.redistributor - GICR_BASE) / REDISTRIBUTOR) as usize, intid);
     }

@@ -4,10 +4,6 @@ use vtick_abi::measure::chip;
 
 use crate::{gicv2, gicv3};
 
-/// INTID of the virtual timer's PPI (Arm Base System Architecture).
-pub(crate) const VTIMER: u32 = 27;
-/// INTID of the non-secure EL1 physical timer's PPI (Arm Base System Architecture).
-pub(crate) const PTIMER: u32 = 30;
 /// What an acknowledgement reads when there is nothing to acknowledge ([GICv2/3.2.5]).
 pub(crate) const SPURIOUS: u32 = 1023;
 
@@ -54,12 +50,12 @@ impl Irqchip {
         each!(self, gic => gic.read_ctlr())
     }
 
-    /// Sends an SGI to this CPU alone.
+    /// Sends an SGI only to this CPU.
     pub(crate) fn send_to_self(&self, intid: u32) {
         each!(self, gic => gic.send_to_self(intid));
     }
 
-    /// Sends an SGI to the vCPU with this index alone.
+    /// Sends an SGI only to the vCPU with this index.
     pub(crate) fn send_to(&self, vcpu: usize, intid: u32) {
         each!(self, gic => gic.send_to(vcpu, intid));
     }

@@ -80,7 +80,7 @@ fn header() -> &'static Header {
 fn flag(index: u16) -> &'static AtomicU64 {
     let flags = PROGRAM_BASE as usize + core::mem::offset_of!(Header, flags);
     assert!(usize::from(index) < abi::FLAGS);
-    // SAFETY: in the header, aligned, and reached as an atomic alone.
+    // SAFETY: in the header, aligned, and reached only as an atomic.
     unsafe { &*((flags as *const AtomicU64).add(usize::from(index))) }
 }
 
@@ -261,6 +261,6 @@ fn record(vcpu: usize, record: Record) {
     // The slot is taken in one step: a handler that comes between takes the next one.
     let slot = VCPUS[vcpu].records.fetch_add(1, Relaxed) as usize;
     assert!(slot < abi::MAX_RECORDS, "the program left more than {} records", abi::MAX_RECORDS);
-    // SAFETY: inside this vCPU's record area (asserted above), which the host reads after `DONE` alone.
+    // SAFETY: inside this vCPU's record area (asserted above), which the host reads only after `DONE`.
     unsafe { (records_base(vcpu) as *mut Record).add(slot).write(record) }
 }

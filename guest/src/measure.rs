@@ -11,9 +11,8 @@ use crate::irqchip::{self, Irqchip};
 use crate::timer::{self, Timer, now};
 use crate::vectors::{self, Frame, Handled};
 use crate::{mailbox, sysreg};
+use vtick_abi::intid;
 
-/// The SGI that a vCPU sends to itself or to the other one.
-const SGI: u32 = 1;
 /// PSCI_VERSION (Arm DEN 0022), which KVM answers without userspace.
 const PSCI_VERSION: u64 = 0x8400_0000;
 
@@ -115,9 +114,9 @@ impl Shared {
 
     fn intid(&self) -> u32 {
         match self.timer() {
-            Some(Timer::Virtual) => irqchip::VTIMER,
-            Some(Timer::Physical { .. }) => irqchip::PTIMER,
-            None => SGI,
+            Some(Timer::Virtual) => intid::VTIMER,
+            Some(Timer::Physical { .. }) => intid::PTIMER,
+            None => intid::SGI,
         }
     }
 
@@ -214,7 +213,7 @@ fn sgi(shared: &Shared, config: &Config, chip: &Irqchip) -> Sample {
     sysreg::unmask(daif::IRQ);
     let sent = now();
     shared.armed.store(sent, Relaxed);
-    chip.send_to_self(SGI);
+    chip.send_to_self(intid::SGI);
     shared.wait(wait::SPIN, before, sent.wrapping_add(config.patience));
     shared.sample(before, sent)
 }
@@ -237,7 +236,7 @@ fn send_to_the_other(vcpu: usize, chip: &Irqchip) {
     SHARED[other].armed.store(now(), Relaxed);
     // The other vCPU's handler reads that, after this SGI has come.
     sysreg::dsb();
-    chip.send_to(other, SGI);
+    chip.send_to(other, intid::SGI);
 }
 
 /// Times one operation.
@@ -254,7 +253,7 @@ fn operate(operation: u32, chip: &Irqchip) -> Sample {
         stimulus::GIC_READ => {
             chip.read();
         }
-        stimulus::GIC_WRITE => chip.enable_interrupt(SGI),
+        stimulus::GIC_WRITE => chip.enable_interrupt(intid::SGI),
         other => panic!("no stimulus numbered {other}"),
     }
     Sample { deadline, resumed: now(), ..Sample::default() }

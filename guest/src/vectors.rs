@@ -52,7 +52,7 @@ pub(crate) enum Handled {
 /// One handler per vCPU, for all vectors.
 struct Handlers([UnsafeCell<Option<Handler>>; MAX_VCPUS]);
 
-// SAFETY: entry n is touched by vCPU n alone, and never while its handler can run (`install` runs with DAIF set).
+// SAFETY: only vCPU n touches entry n, and never while its handler can run (`install` runs with DAIF set).
 unsafe impl Sync for Handlers {}
 
 static HANDLERS: Handlers = Handlers([const { UnsafeCell::new(None) }; MAX_VCPUS]);
@@ -85,7 +85,7 @@ extern "C" fn dispatch(frame: &mut Frame) {
 /// The sixteen vectors, 128 bytes each (Arm ARM DDI 0487, D1.3.1.5: vector table offsets from VBAR_EL1).
 ///
 /// # Safety
-/// Entered by hardware alone, on a valid stack.
+/// Only hardware enters it, on a valid stack.
 #[unsafe(no_mangle)]
 #[unsafe(link_section = ".text.vectors")]
 #[unsafe(naked)]
@@ -110,7 +110,7 @@ pub(crate) unsafe extern "C" fn vectors() {
 /// Second half of every vector: saves the rest, calls [`dispatch`], restores, returns.
 ///
 /// # Safety
-/// Entered from the vectors alone: x0 = counter, x2 = vector offset, TPIDR_EL1 = x0 of the interrupted code, x2 and x3
+/// Only the vectors enter it: x0 = counter, x2 = vector offset, TPIDR_EL1 = x0 of the interrupted code, x2 and x3
 /// already saved.
 #[unsafe(naked)]
 unsafe extern "C" fn save_and_dispatch() {

@@ -47,7 +47,7 @@ pub fn cpu_time() -> std::time::Duration {
 /// Why there is none.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "vtick runs guests on arm64 Linux alone; on this machine `cargo xtask test` and `cargo xtask bench` run it in an \
+    "vtick runs guests only on arm64 Linux; on this machine `cargo xtask test` and `cargo xtask bench` run it in an \
      emulated arm64 host"
 )]
 pub struct Error;

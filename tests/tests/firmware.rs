@@ -22,7 +22,7 @@ fn disk(at: &Path, script: &str) {
     startup.write_all(script.replace('\n', "\r\n").as_bytes()).unwrap();
 }
 
-/// Starts edk2 alone, with a disk that has this script on it.
+/// Starts only edk2, with a disk that has this script on it.
 fn shell(script: &str, options: &str, more: &[&str]) -> Ran {
     let folder = tempfile::tempdir().unwrap();
     let place = folder.path().join("disk");

@@ -36,7 +36,6 @@ mod qmp;
 mod say;
 mod scan;
 mod target;
-mod terminal;
 mod toolchain;
 mod version;
 mod vtick;

@@ -56,7 +56,7 @@ pub(crate) fn catch_signals() -> Result<()> {
     std::thread::Builder::new().spawn(move || {
         for signal in signals.forever() {
             if SIGNAL.swap(signal, Ordering::Relaxed) != 0 {
-                crate::terminal::restore();
+                vtick_shell::terminal::restore();
                 std::process::exit(Interrupted(signal).status());
             }
         }

@@ -7,6 +7,7 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+pub mod intid;
 pub mod layout;
 pub mod litmus;
 pub mod mailbox;

@@ -96,7 +96,7 @@ impl Case {
     }
 
     /// Whether it may take this host down with it. Where KVM on a VHE CPU has no vGIC, the handler of the timers'
-    /// interrupts masks the virtual timer's alone, and a guest's physical timer interrupts for ever.
+    /// interrupts masks only the virtual timer's, and a guest's physical timer interrupts for ever.
     pub fn endangers(&self, host: &Host) -> bool {
         host.kvm_mode == "VHE" && host.gic.contains("no vGIC") && self.build_paced(host.cntfrq, 1).0.uses_ptimer()
     }

@@ -30,7 +30,7 @@ pub enum FailsOn {
     /// Each of these, injected, must turn it violated.
     Faults(&'static [Fault]),
     /// Nothing that can be injected: only a kernel can have such a fault, for this reason.
-    KernelsAlone(&'static str),
+    OnlyKernels(&'static str),
 }
 
 /// What judges a transcript.

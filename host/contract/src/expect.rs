@@ -106,13 +106,13 @@ impl Expected {
             Expectation::LastReturn(due) => match t.returns().rfind(|r| r.vcpu == 0) {
                 Some(r) if r.levels == due => Ok(None),
                 Some(r) => violated(format!("the last return was {}, levels {}; due were {due}", r.exit, r.levels)),
-                None => violated(format!("KVM_RUN never returned; due was a return with levels {due}")),
+                None => violated(format!("KVM_RUN never returned; expected a return with levels {due}")),
             },
             Expectation::GivesAtLeast(step, due) => {
                 t.at(step)?;
                 match t.all(step).find(|record| record.value < due) {
                     None => Ok(None),
-                    Some(r) => violated(format!("operation {} gave {:#x}, due was {due:#x} at least", r.op, r.value)),
+                    Some(r) => violated(format!("operation {} gave {:#x}, expected {due:#x} at least", r.op, r.value)),
                 }
             }
             Expectation::GivesBetween { step, least, most } => {
@@ -120,7 +120,7 @@ impl Expected {
                 let (record, least, most) = (t.at(step)?, bound(least)?, bound(most)?);
                 let (op, value) = (record.op, record.value);
                 if !(least..=most).contains(&value) {
-                    return violated(format!("operation {op} gave {value:#x}, due was {least:#x} to {most:#x}"));
+                    return violated(format!("operation {op} gave {value:#x}, expected {least:#x} to {most:#x}"));
                 }
                 Ok(None)
             }
@@ -141,13 +141,13 @@ impl Expected {
                 result if result >= due => Ok(None),
                 result => {
                     let action = &self.actions[action.0];
-                    violated(format!("{action} returned {}, due was {due} at least", named(result)))
+                    violated(format!("{action} returned {}, expected {due} at least", named(result)))
                 }
             },
             Expectation::ResultIsOf(action, step) => match (t.result(action)?, t.at(step)?.value) {
                 (result, due) if result as u64 == due => Ok(None),
                 (result, due) => {
-                    violated(format!("{} returned {}, due was {due}", self.actions[action.0], named(result)))
+                    violated(format!("{} returned {}, expected {due}", self.actions[action.0], named(result)))
                 }
             },
             Expectation::EndsAt(step, deadline) => {

@@ -33,8 +33,8 @@ pub use fault::Fault;
 pub use meaning::{Meaning, Overall, Tally};
 pub use pace::{Costs, Terms};
 pub use program::{
-    Action, ActionRef, Deadline, Encoded, Expectation, Irqchip, Litmus, Moving, Point, Program, Setup, Span, Step,
-    SyntaxError, TimerRegister, Value, parse,
+    Action, ActionRef, Deadline, Encoded, Expectation, Litmus, Moving, Point, Program, Setup, Span, Step, SyntaxError,
+    TimerRegister, Value, parse,
 };
 pub use record::{CheckRecord, past, without_the_mode};
 pub use transcript::{Disturbance, Ending, Event, GuestRecord, Refusal, Return, Storm, Transcript, shorten};

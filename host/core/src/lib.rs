@@ -9,5 +9,7 @@ pub mod host;
 pub mod lines;
 pub mod register_id;
 pub mod stopped;
+pub mod vgic;
 
 pub use host::{Host, Unit};
+pub use vgic::Vgic;

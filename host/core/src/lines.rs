@@ -4,6 +4,7 @@
 //! drives a vCPU's IRQ and FIQ inputs ([KVM-API/4.25]). What stands between the two is in [`crate::controller`].
 
 use serde::{Deserialize, Serialize};
+use vtick_abi::intid;
 
 /// Output levels of the devices inside a vCPU, as KVM reports them: the whole field, which has 64 bits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,8 +49,9 @@ impl std::fmt::Display for Levels {
     }
 }
 
-/// Which private interrupt each device raises (Arm BSA: timers 27 and 30, PMU 23).
-pub const INTIDS: [(Levels, u32); 3] = [(Levels::VTIMER, 27), (Levels::PTIMER, 30), (Levels::PMU, 23)];
+/// Which private interrupt each device raises.
+pub const INTIDS: [(Levels, u32); 3] =
+    [(Levels::VTIMER, intid::VTIMER), (Levels::PTIMER, intid::PTIMER), (Levels::PMU, intid::PMU)];
 
 /// What becomes of the levels of a vCPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -210,7 +210,7 @@ mod tests {
         assert_eq!(distinct.len(), ALPHABET.len());
         let space = Space::new(ALPHABET.to_vec(), 1, 1).unwrap();
         let run = space.from(0, 0, 1).filter(|(_, sketch)| sketch.routing == Routing::Wire).count();
-        // Masking alone shows nothing, there is no other vCPU whose line could be driven, and three weigh too much.
+        // Masking shows nothing by itself, there is no other vCPU whose line could be driven, and three weigh too much.
         assert_eq!(run, ALPHABET.len() - 6);
         assert!(space.at(space.positions()).is_none());
         assert!(space.from(0, 0, 1).any(|(_, sketch)| sketch.words == [vec![Read]]));

@@ -106,7 +106,7 @@ impl CpuInterface {
     }
 }
 
-/// The two sets of registers: GICC_IAR, EOIR and HPPIR, and GICC_AIAR, AEOIR and AHPPIR, which are for Group 1 alone.
+/// The two sets of registers: GICC_IAR, EOIR and HPPIR, and GICC_AIAR, AEOIR and AHPPIR, which are only for Group 1.
 #[derive(Clone, Copy)]
 enum Register {
     Unaliased,

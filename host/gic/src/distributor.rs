@@ -147,12 +147,12 @@ impl Gic {
         self.read_fields::<1>(access, |interrupt| interrupt.is_pending().into())
     }
 
-    /// SGIs are made pending by GICD_SGIR and GICD_SPENDSGIR alone.
+    /// Only GICD_SGIR and GICD_SPENDSGIR make SGIs pending.
     pub(crate) fn write_set_pending(&mut self, access: Access, value: u32) {
         self.write_ones(access, SGIS, value, |interrupt, _| interrupt.pending_latch = true);
     }
 
-    /// The latch alone: a level-sensitive interrupt whose line is high stays pending.
+    /// Only the latch: a level-sensitive interrupt whose line is high stays pending.
     pub(crate) fn write_clear_pending(&mut self, access: Access, value: u32) {
         self.write_ones(access, SGIS, value, |interrupt, _| interrupt.pending_latch = false);
     }

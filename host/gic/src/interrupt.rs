@@ -48,7 +48,7 @@ pub struct Interrupt {
 }
 
 impl Interrupt {
-    /// The input is at `level` now; returns whether it has moved. The latch is set by a rising edge alone.
+    /// The input is at `level` now; returns whether it has moved. Only a rising edge sets the latch.
     pub(crate) fn set_level(&mut self, level: bool) -> bool {
         let moves = self.line_level != level;
         if moves && level && self.trigger == Trigger::Edge {

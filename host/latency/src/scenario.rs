@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::sync::LazyLock;
+use vtick_abi::intid;
 
 use serde::{Deserialize, Serialize};
 use vtick_abi::measure::{chip, stimulus, wait};
@@ -74,9 +75,9 @@ impl Stimulus {
     /// The interrupt that it is to end in; `None`: it is an operation, without one.
     pub fn intid(self) -> Option<u64> {
         match self {
-            Stimulus::Vtimer => Some(27),
-            Stimulus::Ptimer => Some(30),
-            Stimulus::Sgi | Stimulus::SgiOther => Some(1),
+            Stimulus::Vtimer => Some(intid::VTIMER.into()),
+            Stimulus::Ptimer => Some(intid::PTIMER.into()),
+            Stimulus::Sgi | Stimulus::SgiOther => Some(intid::SGI.into()),
             _ => None,
         }
     }

@@ -59,7 +59,7 @@ impl Record {
 
     /// The record as JSON.
     pub fn to_json(&self) -> String {
-        let mut json = serde_json::to_string_pretty(self).expect("a record has string keys alone");
+        let mut json = serde_json::to_string_pretty(self).expect("a record has only string keys");
         json.push('\n');
         json
     }

@@ -3,6 +3,7 @@
 mod escape;
 mod files;
 pub mod say;
+pub mod terminal;
 
 pub use escape::{Escape, Typed};
 pub use files::{

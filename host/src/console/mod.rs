@@ -2,8 +2,6 @@
 
 mod input;
 mod output;
-mod terminal;
 
 pub use input::Input;
 pub use output::Output;
-pub use terminal::Raw;

@@ -2,13 +2,13 @@
 //! [`identity`](crate::identity).
 
 use std::fs;
-use std::io::Read;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use super::vgic::{self, Vgic};
+use super::log::Log;
+use super::vgic;
 use super::{affinity, clock, vm};
 use crate::identity;
+use vtick_core::Vgic;
 use vtick_core::{Host, Unit};
 use vtick_latency::{power, settings};
 
@@ -72,22 +72,8 @@ fn random_pool_is_ready() -> bool {
 
 /// The kernel's log, as far as it may be read and is still there.
 fn kernel_log() -> String {
-    let file = fs::OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open("/dev/kmsg");
-    let Ok(mut file) = file else { return String::new() };
-    let mut log = String::new();
-    let mut record = [0; 8192];
-    // Each read is one record; EPIPE says that some were overwritten, anything else that there are no more.
-    loop {
-        match file.read(&mut record) {
-            Ok(0) => return log,
-            Ok(len) => {
-                log.push_str(&String::from_utf8_lossy(&record[..len]));
-                log.push('\n');
-            }
-            Err(e) if e.raw_os_error() == Some(libc::EPIPE) => {}
-            Err(_) => return log,
-        }
-    }
+    let mut log = Log::oldest();
+    std::iter::from_fn(|| log.record()).map(|record| record + "\n").collect()
 }
 
 /// Whether KVM can give a VM an in-kernel GIC of any kind; `None`: it does not say.

@@ -10,7 +10,7 @@ use vtick_core::lines::{Levels, Line};
 use vtick_latency::{AccessCosts, Register};
 
 /// One vCPU's end of an interrupt controller. The loop that uses it is compiled for each.
-pub(super) trait Irqchip {
+pub(super) trait Chip {
     /// Whether `exit` is an access that this controller answers; and the answer. Drives the lines to where they belong
     /// now, counting the calls.
     fn step(&mut self, vm: &Vm, levels: Levels, exit: Exit, lines: &mut u64) -> Result<Option<u64>, Error>;
@@ -34,7 +34,7 @@ pub(super) struct User<'a> {
     pub(super) seen: Levels,
 }
 
-impl Irqchip for User<'_> {
+impl Chip for User<'_> {
     #[inline(always)]
     fn step(&mut self, vm: &Vm, levels: Levels, exit: Exit, lines: &mut u64) -> Result<Option<u64>, Error> {
         let access = Access::of(exit);
@@ -71,7 +71,7 @@ impl Counted<'_> {
     }
 }
 
-impl Irqchip for Counted<'_> {
+impl Chip for Counted<'_> {
     #[inline(always)]
     fn step(&mut self, vm: &Vm, levels: Levels, exit: Exit, lines: &mut u64) -> Result<Option<u64>, Error> {
         let access = Access::of(exit);
@@ -118,7 +118,7 @@ pub(super) struct Bare {
     pub(super) seen: Levels,
 }
 
-impl Irqchip for Bare {
+impl Chip for Bare {
     #[inline(always)]
     fn step(&mut self, vm: &Vm, levels: Levels, exit: Exit, lines: &mut u64) -> Result<Option<u64>, Error> {
         if levels != self.seen {
@@ -140,7 +140,7 @@ impl Irqchip for Bare {
 /// The kernel's own: no level and no access to it comes to userspace.
 pub(super) struct Kernel;
 
-impl Irqchip for Kernel {
+impl Chip for Kernel {
     #[inline(always)]
     fn step(&mut self, _: &Vm, _: Levels, _: Exit, _: &mut u64) -> Result<Option<u64>, Error> {
         Ok(None)

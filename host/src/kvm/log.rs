@@ -4,36 +4,42 @@ use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 
-/// A place in the log.
+/// A place in the log; `None`: the log may not be read.
 pub struct Log(Option<File>);
 
 impl Log {
+    /// The oldest record that is still there.
+    pub(super) fn oldest() -> Log {
+        Log(OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open("/dev/kmsg").ok())
+    }
+
     /// The end of the log as it is now.
     pub(super) fn mark() -> Log {
-        let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open("/dev/kmsg");
-        Log(file.ok().and_then(|mut file| file.seek(SeekFrom::End(0)).ok().map(|_| file)))
+        let file = Log::oldest().0;
+        Log(file.and_then(|mut file| file.seek(SeekFrom::End(0)).ok().map(|_| file)))
+    }
+
+    /// The next record; `None`: there is none yet.
+    pub(super) fn record(&mut self) -> Option<String> {
+        let file = self.0.as_mut()?;
+        let mut record = [0; 8192];
+        loop {
+            match file.read(&mut record) {
+                Ok(0) => return None,
+                Ok(len) => return Some(String::from_utf8_lossy(&record[..len]).into_owned()),
+                // Some records were overwritten before they were read.
+                Err(e) if e.raw_os_error() == Some(libc::EPIPE) => {}
+                Err(_) => return None,
+            }
+        }
     }
 
     /// What the kernel has warned of since, or since this was asked before, about KVM; `None`: the log may not be read.
     pub fn warnings(&mut self) -> Option<Vec<String>> {
-        let file = self.0.as_mut()?;
-        let mut warnings = Vec::new();
-        let mut record = [0; 8192];
-        // Each read is one record; EPIPE says that some were overwritten, anything else that there are no more.
-        loop {
-            match file.read(&mut record) {
-                Ok(len) if len > 0 => {
-                    let text = String::from_utf8_lossy(&record[..len]);
-                    let message = text.split_once(';').map_or("", |(_, message)| message);
-                    let first = message.lines().next().unwrap_or("");
-                    if is_warning(first) {
-                        warnings.push(first.to_owned());
-                    }
-                }
-                Err(e) if e.raw_os_error() == Some(libc::EPIPE) => {}
-                _ => return Some(warnings),
-            }
-        }
+        self.0.as_ref()?;
+        let records = std::iter::from_fn(|| self.record());
+        let first_lines = records.filter_map(|record| Some(record.split_once(';')?.1.lines().next()?.to_owned()));
+        Some(first_lines.filter(|line| is_warning(line)).collect())
     }
 }
 

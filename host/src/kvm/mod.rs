@@ -79,7 +79,7 @@ pub enum Error {
     #[error(
         "this host cannot give a VM an in-kernel {0}: KVM_CREATE_DEVICE says ENODEV (a vGICv2 takes a host GICv2, a vGICv3 a host GICv3)"
     )]
-    NoVgic(vgic::Vgic),
+    NoVgic(vtick_core::Vgic),
     /// The guest image is broken.
     #[error(transparent)]
     Image(#[from] crate::image::ImageError),

@@ -15,32 +15,13 @@ use vtick_abi::layout::{GICC_BASE, GICD_BASE, GICR_BASE};
 
 use super::ioctl::{KVM_CREATE_DEVICE, ioctl};
 use super::{Context, Error};
+use vtick_core::Vgic;
 
-/// An in-kernel interrupt controller.
-#[derive(Clone, Copy, Debug)]
-pub enum Vgic {
-    /// GICv2: on a host with one, or with a GICv3 that is compatible.
-    V2,
-    /// GICv3.
-    V3,
-}
-
-impl std::fmt::Display for Vgic {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Vgic::V2 => "vGICv2",
-            Vgic::V3 => "vGICv3",
-        })
-    }
-}
-
-impl Vgic {
-    /// KVM_CREATE_DEVICE's number of it.
-    fn kind(self) -> u32 {
-        match self {
-            Vgic::V2 => kvm_device_type_KVM_DEV_TYPE_ARM_VGIC_V2,
-            Vgic::V3 => kvm_device_type_KVM_DEV_TYPE_ARM_VGIC_V3,
-        }
+/// KVM_CREATE_DEVICE's number of a controller.
+fn kind(vgic: Vgic) -> u32 {
+    match vgic {
+        Vgic::V2 => kvm_device_type_KVM_DEV_TYPE_ARM_VGIC_V2,
+        Vgic::V3 => kvm_device_type_KVM_DEV_TYPE_ARM_VGIC_V3,
     }
 }
 
@@ -50,7 +31,7 @@ pub(super) fn create(vm: &VmFd, vgic: Vgic) -> Result<DeviceFd, Error> {
         Vgic::V2 => [(KVM_VGIC_V2_ADDR_TYPE_DIST, GICD_BASE), (KVM_VGIC_V2_ADDR_TYPE_CPU, GICC_BASE)],
         Vgic::V3 => [(KVM_VGIC_V3_ADDR_TYPE_DIST, GICD_BASE), (KVM_VGIC_V3_ADDR_TYPE_REDIST, GICR_BASE)],
     };
-    let mut request = kvm_create_device { type_: vgic.kind(), fd: 0, flags: 0 };
+    let mut request = kvm_create_device { type_: kind(vgic), fd: 0, flags: 0 };
     let device = vm.create_device(&mut request).map_err(|e| match e.errno() {
         libc::ENODEV => Error::NoVgic(vgic),
         errno => Error::Call { call: "KVM_CREATE_DEVICE", cause: std::io::Error::from_raw_os_error(errno) },
@@ -66,7 +47,7 @@ pub(super) fn create(vm: &VmFd, vgic: Vgic) -> Result<DeviceFd, Error> {
 /// Whether KVM could give this VM such a controller: KVM_CREATE_DEVICE that only tests ([KVM-API/4.79]); `None`: it says
 /// neither.
 pub(super) fn is_possible(vm: &VmFd, vgic: Vgic) -> Option<bool> {
-    let mut request = kvm_create_device { type_: vgic.kind(), fd: 0, flags: KVM_CREATE_DEVICE_TEST };
+    let mut request = kvm_create_device { type_: kind(vgic), fd: 0, flags: KVM_CREATE_DEVICE_TEST };
     // Not by `create_device` of kvm-ioctls, which takes the descriptor that the kernel leaves at 0 for a new one.
     // SAFETY: the kernel reads and writes `request` during the call.
     match unsafe { ioctl(vm.as_raw_fd(), KVM_CREATE_DEVICE, (&raw mut request) as u64) } {

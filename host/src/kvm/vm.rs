@@ -185,7 +185,7 @@ impl Vm {
         init.features[0] |= u32::from(features.off) << KVM_ARM_VCPU_POWER_OFF;
         fd.vcpu_init(&init).call("KVM_ARM_VCPU_INIT")?;
         if features.pmu {
-            // Without this KVM_RUN fails. Its interrupt number is for VMs with an in-kernel GIC alone.
+            // Without this KVM_RUN fails. Only VMs with an in-kernel GIC have an interrupt number for it.
             let attribute = kvm_device_attr {
                 flags: 0,
                 group: KVM_ARM_VCPU_PMU_V3_CTRL,

@@ -7,7 +7,7 @@ use vtick_core::lines::{Levels, Line};
 
 /// An event, and when it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Record {
+pub struct TimedEvent {
     /// Counter, in ticks.
     pub at: u64,
     /// What.
@@ -15,7 +15,7 @@ pub struct Record {
 }
 
 // Half a cache line: recording an event is two stores of sixteen bytes.
-const _: () = assert!(size_of::<Record>() == 32);
+const _: () = assert!(size_of::<TimedEvent>() == 32);
 
 /// What happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Event, Record, Source};
+use super::{Event, Source, TimedEvent};
 use vtick_core::lines::{INTIDS, Levels};
 
 /// One interrupt of one vCPU, as far as the trace has it.
@@ -30,7 +30,7 @@ const SGIS: u32 = 16;
 
 /// Every interrupt in a trace of so many vCPUs that was merged, in the order in which they ended; those that did not last. One whose level fell again before it was
 /// acknowledged was none.
-pub fn interrupts(vcpus: u8, merged: &[(Source, &Record)]) -> Vec<Interrupt> {
+pub fn interrupts(vcpus: u8, merged: &[(Source, &TimedEvent)]) -> Vec<Interrupt> {
     let mut follower = Follower { vcpus, ..Follower::default() };
     for (source, record) in merged {
         follower.take(*source, record.at, record.event);

@@ -10,6 +10,6 @@ mod event;
 mod interrupt;
 mod tape;
 
-pub use event::{Event, Reason, Record, register};
+pub use event::{Event, Reason, TimedEvent, register};
 pub use interrupt::{Interrupt, interrupts};
 pub use tape::{Source, Tape, Trace};

@@ -1,6 +1,6 @@
 //! Where events are recorded, and all of them together.
 
-use super::{Event, Reason, Record};
+use super::{Event, Reason, TimedEvent};
 use vtick_core::Unit;
 use vtick_core::exit::Exit;
 use vtick_core::lines::{Levels, Line};
@@ -18,14 +18,14 @@ pub enum Source {
 #[derive(Debug)]
 pub struct Tape {
     /// Full length from the start, every page of it touched: recording takes no memory.
-    records: Box<[Record]>,
+    records: Box<[TimedEvent]>,
     /// Where the next one goes.
     next: usize,
     /// Events recorded so far.
     recorded: u64,
 }
 
-const BLANK: Record = Record { at: u64::MAX, event: Event::Output { intid: u32::MAX, high: true } };
+const BLANK: TimedEvent = TimedEvent { at: u64::MAX, event: Event::Output { intid: u32::MAX, high: true } };
 
 impl Tape {
     /// How many events are kept of each thread where nothing else is said: 16 MiB, a stock Linux guest's boot several
@@ -70,7 +70,7 @@ impl Tape {
     #[inline(always)]
     fn record(&mut self, at: u64, event: Event) {
         if let Some(place) = self.records.get_mut(self.next) {
-            *place = Record { at, event };
+            *place = TimedEvent { at, event };
             self.recorded += 1;
             self.next += 1;
             if self.next == self.records.len() {
@@ -80,7 +80,7 @@ impl Tape {
     }
 
     /// The events that are kept, the oldest first.
-    pub fn records(&self) -> impl Iterator<Item = &Record> {
+    pub fn records(&self) -> impl Iterator<Item = &TimedEvent> {
         let (newer, older) = self.records.split_at(self.next);
         let older = if self.lost() > 0 || self.next == 0 && self.recorded > 0 { older } else { &[] };
         older.iter().chain(newer)
@@ -116,7 +116,7 @@ impl Trace {
 
     /// All events by time; of those at the same tick, each tape's in their order. A thread does not record in order of
     /// time: what belongs to a return of KVM_RUN bears the stamp of that, and the lines driven meanwhile one of their own.
-    pub fn merged(&self) -> Vec<(Source, &Record)> {
+    pub fn merged(&self) -> Vec<(Source, &TimedEvent)> {
         let tapes = self.tapes.iter();
         let mut all: Vec<_> = tapes.flat_map(|(source, tape)| tape.records().map(|record| (*source, record))).collect();
         all.sort_by_key(|(_, record)| record.at);

@@ -29,7 +29,7 @@ use crate::keyboard::Keyboard;
 use crate::process::{ATTENTION, Running, check_interrupted, spawn};
 use crate::progress::{self, Step};
 use crate::qemu::Machine;
-use crate::terminal::Raw;
+use vtick_shell::terminal::{Raw, Written};
 
 /// Settling time of the host before a measurement, in its own time, which costs none here.
 pub(crate) const SETTLE: Duration = Duration::from_secs(3);
@@ -209,7 +209,7 @@ impl Run<'_> {
             if heard.stage == Stage::Running
                 && let Some(host) = input.take()
             {
-                let raw = if self.job.input == Input::Terminal { Some(Raw::new()?) } else { None };
+                let raw = if self.job.input == Input::Terminal { Raw::enter(Written::AsTheyAre)? } else { None };
                 attended = Some((Keyboard::start(host)?, raw));
             }
             if heard.stage > Stage::Running {

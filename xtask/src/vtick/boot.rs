@@ -1,7 +1,7 @@
 //! `boot`: a guest, natively or in the emulated host, with the terminal for a console.
 
 use std::fs;
-use std::io::stdin;
+use std::io::{IsTerminal, stdin};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::cache::Cache;
 use crate::cli::Options;
 use crate::initramfs::Initramfs;
 use crate::toolchain::Toolchain;
-use crate::{armhf, artifacts, firmware, kernel, native, terminal};
+use crate::{armhf, artifacts, firmware, kernel, native};
 
 /// Megabytes of memory of a guest of which nothing else is said.
 const GUEST_MEMORY: u32 = 512;
@@ -99,7 +99,7 @@ fn demonstration(toolchain: &Toolchain) -> Result<PathBuf> {
 
 /// What the guest's console has for input: a person, a pipe or a file; or nothing, where that is standard input.
 fn input() -> Input {
-    if terminal::is_there() {
+    if stdin().is_terminal() {
         return Input::Terminal;
     }
     match fstat(stdin()).map(|stat| FileType::from_raw_mode(stat.st_mode)) {

@@ -2,7 +2,8 @@
 //! Documentation/virt/kvm/devices/vcpu.rst, KVM_ARM_VCPU_TIMER_CTRL). Without such a GIC there is nothing to be driven.
 
 use super::common::{VTIMER, levels_at};
-use crate::{Action, Check, Clause, FailsOn, Fault, Irqchip, Judge, Program, judge, violated};
+use crate::{Action, Check, Clause, FailsOn, Fault, Judge, Program, judge, violated};
+use vtick_core::Vgic;
 use vtick_core::lines::Levels;
 
 pub(super) const CHECKS: &[Check] = &[
@@ -40,7 +41,7 @@ fn cannot_be_chosen(p: &mut Program) -> Judge {
     judge(move |t| {
         match t.result(set)? {
             refused if refused == -i64::from(libc::EINVAL) => {}
-            other => return violated(format!("KVM_SET_DEVICE_ATTR returned {other}, due was -EINVAL")),
+            other => return violated(format!("KVM_SET_DEVICE_ATTR returned {other}, expected -EINVAL")),
         }
         levels_at(t, high, Levels::VTIMER, "after the deadline")?;
         Ok("refused; the level shows where it did".to_owned())
@@ -48,7 +49,7 @@ fn cannot_be_chosen(p: &mut Program) -> Judge {
 }
 
 fn read_as_chosen(p: &mut Program) -> Judge {
-    p.in_kernel(Irqchip::VgicV3);
+    p.in_kernel(Vgic::V3);
     let get = |attribute| Action::GetTimerInterrupt { attribute };
     let set = |attribute, intid| Action::SetTimerInterrupt { attribute, intid };
     let refused = |errno: i32| -i64::from(errno);
@@ -78,7 +79,7 @@ fn read_as_chosen(p: &mut Program) -> Judge {
         for (index, (action, due)) in before.iter().chain(&after).enumerate() {
             match t.result(*action)? {
                 result if result == *due => {}
-                result => return violated(format!("call {} returned {result}, due was {due}", index + 1)),
+                result => return violated(format!("call {} returned {result}, expected {due}", index + 1)),
             }
         }
         Ok("each read as chosen".to_owned())

@@ -1,9 +1,10 @@
-//! C2: the field speaks for VMs without an in-kernel irqchip alone.
+//! C2: the field speaks only for VMs without an in-kernel irqchip.
 
 use vtick_abi::litmus::{kind, sysreg};
 
 use super::common::{VTIMER, expect_value, value_at};
-use crate::{Action, Check, Clause, Expectation, FailsOn, Fault, Irqchip, Judge, Program, Step, judge, violated};
+use crate::{Action, Check, Clause, Expectation, FailsOn, Fault, Judge, Program, Step, judge, violated};
+use vtick_core::Vgic;
 use vtick_core::lines::Levels;
 
 pub(super) const CHECKS: &[Check] = &[
@@ -14,7 +15,7 @@ pub(super) const CHECKS: &[Check] = &[
                 field.",
         catches: "Levels reported for a VM whose interrupts the kernel delivers: userspace would deliver them again.",
         fails_on: FailsOn::Faults(&[Fault::LevelHighFromTheStart, Fault::LevelInVgicVm]),
-        program: |p| vgic_vm_shows_no_level(p, Irqchip::VgicV3),
+        program: |p| vgic_vm_shows_no_level(p, Vgic::V3),
     },
     Check {
         name: "vgicv2-vm-shows-no-level",
@@ -23,7 +24,7 @@ pub(super) const CHECKS: &[Check] = &[
                 field.",
         catches: "Levels reported for a VM whose interrupts the kernel delivers: userspace would deliver them again.",
         fails_on: FailsOn::Faults(&[Fault::LevelHighFromTheStart, Fault::LevelInVgicVm]),
-        program: |p| vgic_vm_shows_no_level(p, Irqchip::VgicV2),
+        program: |p| vgic_vm_shows_no_level(p, Vgic::V2),
     },
     Check {
         name: "cpu-line-is-refused-in-a-vgicv3-vm",
@@ -31,7 +32,7 @@ pub(super) const CHECKS: &[Check] = &[
         claim: "KVM_IRQ_LINE of type CPU fails with ENXIO in a VM with an in-kernel GICv3.",
         catches: "Two owners of one line: userspace's level and the vGIC's in HCR_EL2.VI.",
         fails_on: FailsOn::Faults(&[Fault::BadLineAccepted]),
-        program: |p| cpu_line_is_refused(p, Irqchip::VgicV3),
+        program: |p| cpu_line_is_refused(p, Vgic::V3),
     },
     Check {
         name: "cpu-line-is-refused-in-a-vgicv2-vm",
@@ -39,14 +40,14 @@ pub(super) const CHECKS: &[Check] = &[
         claim: "KVM_IRQ_LINE of type CPU fails with ENXIO in a VM with an in-kernel GICv2.",
         catches: "Two owners of one line: userspace's level and the vGIC's in HCR_EL2.VI.",
         fails_on: FailsOn::Faults(&[Fault::BadLineAccepted]),
-        program: |p| cpu_line_is_refused(p, Irqchip::VgicV2),
+        program: |p| cpu_line_is_refused(p, Vgic::V2),
     },
     Check {
         name: "gic-system-registers-are-undefined",
         clause: Clause::C2,
         claim: "ICC_IAR1_EL1, ICC_PMR_EL1 and ICC_IGRPEN1_EL1 are UNDEFINED in a VM without an in-kernel GIC.",
         catches: "GICv3 system registers left usable in such a VM (commit da888524c393).",
-        fails_on: FailsOn::KernelsAlone(
+        fails_on: FailsOn::OnlyKernels(
             "Whether an instruction is UNDEFINED is decided in the guest, where no layer of the runner's comes.",
         ),
         program: |p| {
@@ -60,15 +61,15 @@ pub(super) const CHECKS: &[Check] = &[
         clause: Clause::C2,
         claim: "ICC_SRE_EL1 is UNDEFINED in a VM without an in-kernel GIC.",
         catches: "A guest that takes the visible GICv3 for a working GICv3.",
-        fails_on: FailsOn::KernelsAlone(
+        fails_on: FailsOn::OnlyKernels(
             "Whether an instruction is UNDEFINED is decided in the guest; and all kernels deviate.",
         ),
         program: |p| undefined(p, |p| vec![p.read(sysreg::ICC_SRE)]),
     },
 ];
 
-fn vgic_vm_shows_no_level(p: &mut Program, irqchip: Irqchip) -> Judge {
-    p.in_kernel(irqchip);
+fn vgic_vm_shows_no_level(p: &mut Program, vgic: Vgic) -> Judge {
+    p.in_kernel(vgic);
     VTIMER.expire(p);
     let ctl = p.read(sysreg::CNTV_CTL);
     p.mmio_write();
@@ -84,8 +85,8 @@ fn vgic_vm_shows_no_level(p: &mut Program, irqchip: Irqchip) -> Judge {
     })
 }
 
-fn cpu_line_is_refused(p: &mut Program, irqchip: Irqchip) -> Judge {
-    p.in_kernel(irqchip);
+fn cpu_line_is_refused(p: &mut Program, vgic: Vgic) -> Judge {
+    p.in_kernel(vgic);
     let asked = p.before(Action::RawLine { irq: 0, level: true });
     p.expect(Expectation::Result(asked, -i64::from(libc::ENXIO)));
     judge(move |t| match t.result(asked)? {

@@ -49,7 +49,7 @@ pub(super) const CHECKS: &[Check] = &[
         program: disabled_timer_makes_no_exit,
     },
     Check {
-        name: "guest-without-timers-is-left-alone",
+        name: "guest-without-timers-is-not-disturbed",
         clause: Clause::C6,
         claim: "A guest that spins with no timer armed and no line raised causes no return of KVM_RUN.",
         catches: "Returns for the host's own interrupts.",

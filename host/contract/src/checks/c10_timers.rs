@@ -113,7 +113,7 @@ pub(super) const CHECKS: &[Check] = &[
         clause: Clause::C10,
         claim: "Two vCPUs that read the counter in turn read values that never go back.",
         catches: "A counter offset per vCPU.",
-        fails_on: FailsOn::KernelsAlone(
+        fails_on: FailsOn::OnlyKernels(
             "An offset of one vCPU's own cannot be had from outside: kernels set it for the whole VM.",
         ),
         program: one_counter,

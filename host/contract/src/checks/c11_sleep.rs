@@ -115,7 +115,7 @@ pub(super) const CHECKS: &[Check] = &[
         clause: Clause::C11,
         claim: "WFE without an event gives up at most the host CPU, and the guest runs on.",
         catches: "WFE treated as WFI: a guest that spins politely on a lock would hang.",
-        fails_on: FailsOn::KernelsAlone("The kernel handles WFE without a return that could be withheld."),
+        fails_on: FailsOn::OnlyKernels("The kernel handles WFE without a return that could be withheld."),
         program: wfe_ends,
     },
 ];

@@ -23,7 +23,7 @@ pub(super) const CHECKS: &[Check] = &[
                 than a quarter of the time.",
         catches: "A sleep that is a loop: a background timer started for a timer that is off, or a thread that never \
                   leaves the CPU.",
-        fails_on: FailsOn::KernelsAlone("The time is the host kernel's own account of the vCPU's thread."),
+        fails_on: FailsOn::OnlyKernels("The time is the host kernel's own account of the vCPU's thread."),
         program: leaves_its_host_cpu,
     },
     Check {

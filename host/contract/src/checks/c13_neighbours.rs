@@ -4,9 +4,8 @@ use vtick_abi::layout::{GICC_BASE, GICD_BASE, GICR_BASE};
 use vtick_abi::litmus::sysreg;
 
 use super::common::{VTIMER, sleep, taken_at};
-use crate::{
-    Action, Check, Clause, FailsOn, Fault, Irqchip, Judge, Program, Step, Value, judge, not_exercised, violated,
-};
+use crate::{Action, Check, Clause, FailsOn, Fault, Judge, Program, Step, Value, judge, not_exercised, violated};
+use vtick_core::Vgic;
 use vtick_core::lines::Routing;
 
 pub(super) const CHECKS: &[Check] = &[
@@ -17,7 +16,7 @@ pub(super) const CHECKS: &[Check] = &[
                 asleep, while this VM's vtimer comes and goes.",
         catches: "The host's timer interrupt left masked for the VM that comes next (commit d60d8b64280c).",
         fails_on: FailsOn::Faults(&[Fault::NeighbourTimerMasked]),
-        program: |p| neighbour_keeps_its_timer(p, Irqchip::VgicV3),
+        program: |p| neighbour_keeps_its_timer(p, Some(Vgic::V3)),
     },
     Check {
         name: "vgicv2-neighbour-keeps-its-timer",
@@ -26,7 +25,7 @@ pub(super) const CHECKS: &[Check] = &[
                 asleep, while this VM's vtimer comes and goes.",
         catches: "The host's timer interrupt left masked for the VM that comes next (commit d60d8b64280c).",
         fails_on: FailsOn::Faults(&[Fault::NeighbourTimerMasked]),
-        program: |p| neighbour_keeps_its_timer(p, Irqchip::VgicV2),
+        program: |p| neighbour_keeps_its_timer(p, Some(Vgic::V2)),
     },
     Check {
         name: "two-such-vms-keep-their-timers",
@@ -34,7 +33,7 @@ pub(super) const CHECKS: &[Check] = &[
         claim: "Two VMs without an in-kernel irqchip on one host CPU each take each of their vtimer interrupts.",
         catches: "A level, or a mask on the host's timer interrupt, that one VM leaves to the other.",
         fails_on: FailsOn::Faults(&[Fault::WfiNeverWakes, Fault::NeighbourTimerMasked]),
-        program: |p| neighbour_keeps_its_timer(p, Irqchip::Userspace),
+        program: |p| neighbour_keeps_its_timer(p, None),
     },
     Check {
         name: "re-init-after-a-failed-run-makes-the-host-warn-of-nothing",
@@ -50,10 +49,10 @@ pub(super) const CHECKS: &[Check] = &[
 const ROUNDS: usize = 3;
 
 /// Writes what the guest needs to take its vtimer's interrupt, with the interrupt controller it has.
-fn set_up(p: &mut Program, irqchip: Irqchip) {
-    p.in_kernel(irqchip);
-    match irqchip {
-        Irqchip::Userspace => {
+fn set_up(p: &mut Program, vgic: Option<Vgic>) {
+    p.setup.vgic = vgic;
+    match vgic {
+        None => {
             p.route(Routing::Wire);
             p.on_irq(|p| {
                 VTIMER.off(p);
@@ -61,7 +60,7 @@ fn set_up(p: &mut Program, irqchip: Irqchip) {
                 p.mmio_read();
             });
         }
-        Irqchip::VgicV2 => {
+        Some(Vgic::V2) => {
             // GICD_CTLR, GICD_ISENABLER0, GICC_PMR, GICC_CTLR ([GICv2/4.3], [GICv2/4.4]).
             for (register, value) in
                 [(GICD_BASE, 1), (GICD_BASE + 0x100, 1 << 27), (GICC_BASE + 4, 0xff), (GICC_BASE, 1)]
@@ -75,7 +74,7 @@ fn set_up(p: &mut Program, irqchip: Irqchip) {
                 p.store(4, GICC_BASE + 0x10, Value::Register(0, 0));
             });
         }
-        Irqchip::VgicV3 => {
+        Some(Vgic::V3) => {
             // GICD_CTLR.{ARE, EnableGrp1}, then GICR_IGROUPR0 and GICR_ISENABLER0 in the redistributor's second frame
             // (Arm IHI 0069, 12.9 and 12.11).
             for (register, value) in
@@ -113,11 +112,11 @@ fn tick(p: &mut Program) -> Step {
     p.take(2 * ROUNDS as u64, Value::Now(0))
 }
 
-fn neighbour_keeps_its_timer(p: &mut Program, irqchip: Irqchip) -> Judge {
-    set_up(p, Irqchip::Userspace);
+fn neighbour_keeps_its_timer(p: &mut Program, vgic: Option<Vgic>) -> Judge {
+    set_up(p, None);
     let mine = tick(p);
     let theirs = p.beside(|p| {
-        set_up(p, irqchip);
+        set_up(p, vgic);
         tick(p)
     });
     judge(move |t| {

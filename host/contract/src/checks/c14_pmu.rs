@@ -240,7 +240,7 @@ fn event_counter(p: &mut Program) -> Judge {
         };
         match t.at(carried)?.value {
             8 => Ok(format!("returned with {}, levels {}", r.exit, r.levels)),
-            other => violated(format!("the chained counter reads {other}, due was 8")),
+            other => violated(format!("the chained counter reads {other}, expected 8")),
         }
     })
 }

@@ -24,7 +24,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
     },
     Check {
-        name: "sgi-to-a-list-comes-to-that-list-alone",
+        name: "sgi-to-a-list-comes-only-to-that-list",
         clause: Clause::G2,
         claim: "An SGI to a list of CPUs, sent by each CPU in turn, is taken once by each on the list and by no other, \
                 and names its sender.",
@@ -55,7 +55,7 @@ pub(super) const CHECKS: &[Check] = &[
         program: storm,
     },
     Check {
-        name: "lines-are-driven-when-they-move-alone",
+        name: "lines-are-driven-only-when-they-move",
         clause: Clause::G2,
         claim: "While four vCPUs send each other SGIs, vtick calls KVM_IRQ_LINE for each line that moves, and for no \
                 other.",

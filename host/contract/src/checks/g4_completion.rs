@@ -9,7 +9,7 @@ use crate::{Check, Clause, FailsOn, Judge, Program, Value, judge};
 
 pub(super) const CHECKS: &[Check] = &[
     Check {
-        name: "eoi-mode-1-deactivates-with-dir-alone",
+        name: "eoi-mode-1-deactivates-only-with-dir",
         clause: Clause::G4,
         claim: "With EOImode 1, EOIR lets a lower priority in, but the level that is still up comes again only after \
                 DIR.",

@@ -10,7 +10,8 @@ use std::collections::HashMap;
 
 use vtick_abi::layout::MAX_VCPUS;
 
-use super::program::{Irqchip, TimerRegister};
+use super::program::TimerRegister;
+use vtick_core::Vgic;
 use vtick_core::exit::Exit;
 use vtick_core::lines::{Levels, Line};
 
@@ -166,7 +167,7 @@ struct VcpuState {
 /// A faulty kernel, for one VM.
 pub struct Injector {
     fault: Fault,
-    irqchip: Irqchip,
+    vgic: Option<Vgic>,
     vcpus: [VcpuState; MAX_VCPUS],
     deferred: Vec<(usize, Line, bool)>,
     /// What was last written at each address of the GIC.
@@ -175,8 +176,8 @@ pub struct Injector {
 
 impl Injector {
     /// A kernel with this fault, for a VM with this interrupt controller.
-    pub fn new(fault: Fault, irqchip: Irqchip) -> Injector {
-        Injector { fault, irqchip, vcpus: Default::default(), deferred: Vec::new(), written: HashMap::new() }
+    pub fn new(fault: Fault, vgic: Option<Vgic>) -> Injector {
+        Injector { fault, vgic, vcpus: Default::default(), deferred: Vec::new(), written: HashMap::new() }
     }
 
     /// Its fault.
@@ -234,7 +235,7 @@ impl Injector {
                 Levels(levels.0 | asserted(inside.cntv_ctl, 4, Levels::VTIMER))
             }
             Fault::PmuFlagIsEnough if inside.pmovsset != 0 => Levels(levels.0 | Levels::PMU.0),
-            Fault::LevelInVgicVm if self.irqchip != Irqchip::Userspace => {
+            Fault::LevelInVgicVm if self.vgic.is_some() => {
                 Levels(levels.0 | asserted(inside.cntv_ctl, 1, Levels::VTIMER))
             }
             Fault::NoReturnOnRise if interrupted && rose != Levels::NONE => return Passed::Swallow,
@@ -377,7 +378,7 @@ mod tests {
                         assert!(described, "{}: {fault:?} is not among the faults to inject", check.name);
                     }
                 }
-                FailsOn::KernelsAlone(reason) => assert!(reason.ends_with('.'), "{}: sentences end", check.name),
+                FailsOn::OnlyKernels(reason) => assert!(reason.ends_with('.'), "{}: sentences end", check.name),
             }
         }
     }
@@ -385,7 +386,7 @@ mod tests {
     const READ: Exit = Exit::MmioRead { address: 0, len: 8 };
 
     fn told(fault: Fault, returns: &[(Exit, Levels)]) -> Vec<Passed> {
-        let mut kernel = Injector::new(fault, Irqchip::Userspace);
+        let mut kernel = Injector::new(fault, None);
         returns.iter().map(|&(exit, levels)| kernel.on_return(0, exit, levels, Inside::default())).collect()
     }
 
@@ -404,7 +405,7 @@ mod tests {
 
     #[test]
     fn a_deferred_line_is_driven_when_its_vcpu_returns() {
-        let mut kernel = Injector::new(Fault::LineWaitsForExit, Irqchip::Userspace);
+        let mut kernel = Injector::new(Fault::LineWaitsForExit, None);
         assert_eq!(kernel.line(1, Line::Irq, true, true), LineCalls::default());
         assert_eq!(kernel.lines_on_return(0), []);
         assert_eq!(kernel.lines_on_return(1), [(1, Line::Irq, true)]);

@@ -147,10 +147,9 @@ mod tests {
     use vtick_gic::Gic;
 
     use super::*;
-    use crate::Irqchip;
 
     fn faulty(fault: Fault) -> Injector {
-        Injector::new(fault, Irqchip::Userspace)
+        Injector::new(fault, None)
     }
 
     fn write(address: u64, len: u8, value: u64) -> Access {

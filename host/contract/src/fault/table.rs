@@ -139,7 +139,7 @@ pub const FAULTS: &[Described] = &[
     described(Fault::UnchangedLineKicks, "unchanged-line-kicks", "KVM_IRQ_LINE that changes nothing ends KVM_RUN."),
     described(
         Fault::LinesOfVcpu0Alone,
-        "line-of-vcpu-0-alone",
+        "only-the-line-of-vcpu-0",
         "KVM_IRQ_LINE drives the lines of vCPU 0, whichever vCPU its argument names.",
     ),
     described(Fault::Vcpu2IndexIgnored, "vcpu2-index-ignored", "KVM_IRQ_LINE ignores vcpu2_index."),

@@ -2,7 +2,7 @@
 
 use super::history::{History, Output};
 use super::requests::Request;
-use crate::{Action, Event, Irqchip, Program, Return, Transcript};
+use crate::{Action, Event, Program, Return, Transcript};
 use vtick_core::lines::Line;
 
 /// KVM_ARM_IRQ_TYPE_CPU and its numbers ([KVM-API/4.25]).
@@ -51,7 +51,7 @@ pub(super) fn histories(
 ) -> Vec<[History; 2]> {
     let low = || History::new(Output::Low);
     let mut histories: Vec<[History; 2]> = (0..program.setup.vcpus).map(|_| [low(), low()]).collect();
-    if program.setup.irqchip != Irqchip::Userspace {
+    if program.setup.vgic.is_some() {
         return histories;
     }
     let mut last = vec![[None::<(u64, Option<Thread>)>; 2]; program.setup.vcpus];

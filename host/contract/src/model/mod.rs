@@ -23,7 +23,7 @@ use vtick_abi::litmus::Op;
 use self::requests::Request;
 use self::state::State;
 use self::vcpu::{Parts, Vcpu};
-use super::{Action, Clause, GuestRecord, Irqchip, Program, Return, TimerRegister, Transcript};
+use super::{Action, Clause, GuestRecord, Program, Return, TimerRegister, Transcript};
 use vtick_core::lines::Levels;
 
 pub use objection::Objection;
@@ -124,7 +124,7 @@ fn look_at_vcpus(judge: &mut Judge, transcript: &Transcript, entries: impl AsRef
             ending: transcript.endings.get(index),
         });
         rules::registers::judge(judge, &vcpu);
-        if judge.program.setup.irqchip != Irqchip::Userspace {
+        if judge.program.setup.vgic.is_some() {
             rules::truth::of_vgic_vm(judge, &vcpu);
             continue;
         }

@@ -3,6 +3,7 @@
 
 use vtick_abi::layout::MAX_VCPUS;
 use vtick_abi::litmus::Op;
+use vtick_core::Vgic;
 
 use vtick_core::lines::Routing;
 
@@ -21,7 +22,7 @@ pub use encode::Encoded;
 pub(crate) use encode::sleeps;
 pub use event::Moving;
 pub use expectation::{Deadline, Expectation, Point, Span};
-pub use setup::{Irqchip, Setup};
+pub use setup::Setup;
 pub use text::{Litmus, SyntaxError, parse};
 pub use value::Value;
 
@@ -163,8 +164,8 @@ impl Program {
     }
 
     /// The kernel emulates this interrupt controller.
-    pub fn in_kernel(&mut self, irqchip: Irqchip) {
-        self.setup.irqchip = irqchip;
+    pub fn in_kernel(&mut self, vgic: Vgic) {
+        self.setup.vgic = Some(vgic);
     }
 
     /// The vCPUs have a PMU.

@@ -1,5 +1,6 @@
 //! The VM a program runs in.
 
+use vtick_core::Vgic;
 use vtick_core::lines::Routing;
 
 /// The VM a program runs in.
@@ -12,7 +13,7 @@ pub struct Setup {
     /// KVM's id of each vCPU that runs the program; 0, 1, ... unless said here.
     pub runs_on: Vec<u64>,
     /// Which interrupt controller the kernel emulates.
-    pub irqchip: Irqchip,
+    pub vgic: Option<Vgic>,
     /// What the runner does with the levels KVM reports.
     pub routing: Routing,
     /// Whether the vCPUs have a PMU (KVM_ARM_VCPU_PMU_V3).
@@ -41,17 +42,6 @@ pub struct Setup {
     pub aloud: bool,
 }
 
-/// The interrupt controller that the kernel emulates.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Irqchip {
-    /// None: the mode this is all about.
-    Userspace,
-    /// KVM_DEV_TYPE_ARM_VGIC_V2.
-    VgicV2,
-    /// KVM_DEV_TYPE_ARM_VGIC_V3.
-    VgicV3,
-}
-
 impl Setup {
     /// One vCPU, no in-kernel interrupt controller, levels ignored, an end within `limit`.
     pub(super) fn new(limit: u64, scale: u64) -> Setup {
@@ -59,7 +49,7 @@ impl Setup {
             vcpus: 1,
             creation: Vec::new(),
             runs_on: Vec::new(),
-            irqchip: Irqchip::Userspace,
+            vgic: None,
             routing: Routing::Ignore,
             pmu: false,
             off: 0,

@@ -2,10 +2,11 @@
 
 use vtick_abi::mailbox::SCRATCH_VALUE;
 
-use super::super::program::{Action, ActionRef, Expectation, Irqchip, TimerRegister, Value};
+use super::super::program::{Action, ActionRef, Expectation, TimerRegister, Value};
 use super::judge::Needed;
 use super::template::Parts;
 use super::{Number, Source, number};
+use vtick_core::Vgic;
 use vtick_core::lines::{Line, Routing};
 
 /// The most columns of a comment.
@@ -87,7 +88,7 @@ pub(super) fn write(source: &Source<'_>) -> String {
         ("plain_ids", !named),
         ("wire", setup.routing == Routing::Wire),
         ("pmu", setup.pmu),
-        ("vgic", setup.irqchip != Irqchip::Userspace),
+        ("vgic", setup.vgic.is_some()),
         ("handlers", source.has_handlers()),
         ("clock", needed.clock),
         ("done_at", needed.clock && !actions.is_empty()),
@@ -101,8 +102,8 @@ pub(super) fn write(source: &Source<'_>) -> String {
         ("offset_ioctl", any(|action| matches!(action, Action::CounterOffset(_)))),
         ("more_vcpus", setup.creation_order().len() > setup.vcpus),
         ("must_end", !setup.may_not_end),
-        ("v2", setup.irqchip == Irqchip::VgicV2),
-        ("v3", setup.irqchip == Irqchip::VgicV3),
+        ("v2", setup.vgic == Some(Vgic::V2)),
+        ("v3", setup.vgic == Some(Vgic::V3)),
     ] {
         if is {
             set.push(name);

@@ -20,7 +20,7 @@ use serde_json::{Map, Value, json};
 use turn::Turn;
 use vtick_core::Unit;
 use vtick_core::lines::INTIDS;
-use vtick_trace::{Event, Interrupt, Record, Source, Trace, interrupts};
+use vtick_trace::{Event, Interrupt, Source, TimedEvent, Trace, interrupts};
 
 /// The one process of the trace.
 const PROCESS: u32 = 1;
@@ -171,7 +171,7 @@ impl<W: Write> Writer<W> {
     }
 
     /// Levels, lines and outputs, each as it changes.
-    fn signals(&mut self, merged: &[(Source, &Record)]) -> io::Result<()> {
+    fn signals(&mut self, merged: &[(Source, &TimedEvent)]) -> io::Result<()> {
         let mut seen = BTreeMap::new();
         for (source, record) in merged {
             match (*source, record.event) {

@@ -12,7 +12,7 @@ use vtick_latency::{Irqchip, Outcome};
 pub(super) fn glance(page: &mut String, records: &[Measured]) {
     let _ = write!(
         page,
-        "<h2>At a glance</h2><p class=\"soft\">In {}. The floor is what the kernel alone costs, with a runner that only copies the \
+        "<h2>At a glance</h2><p class=\"soft\">In {}. The floor is the cost of the kernel: its runner only copies the \
          timer's level to the line.</p><div class=\"panel\"><table><tr><th>scenario<th>on<th class=\"n\">deadline to handler, p50\
          <th class=\"n\">p99<th class=\"n\">max<th class=\"n\">over floor<th class=\"n\">whole, p50<th class=\"n\">over floor<th>worth</tr>",
         unit(records)

@@ -18,7 +18,7 @@ pub(super) fn explain(check: &Check) {
                 println!("  fails on {}: {}", fault.name, fault.what);
             }
         }
-        FailsOn::KernelsAlone(reason) => println!("  fails on no fault that can be injected: {reason}"),
+        FailsOn::OnlyKernels(reason) => println!("  fails on no fault that can be injected: {reason}"),
     }
     for deviation in vtick_contract::DEVIATIONS.iter().filter(|deviation| deviation.check == check.name) {
         println!("  deviates {}: {}", deviation.range(), deviation.why);

@@ -36,7 +36,7 @@ pub(super) struct Run {
 /// What a vCPU's thread and the watchdog share.
 pub(super) struct Shared {
     pub(super) kick: Kick,
-    /// Returns of KVM_RUN. Its thread alone writes it.
+    /// Returns of KVM_RUN. Only its thread writes it.
     pub(super) returns: AtomicU64,
     /// How long its thread had waited for a CPU ([`Kick::run_delay`]) when KVM_RUN was last seen to return.
     pub(super) waited: AtomicU64,

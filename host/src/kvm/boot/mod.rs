@@ -14,10 +14,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 
 use super::{Context, Error, clock};
-use crate::console::{Output, Raw};
+use crate::console::Output;
 use life::{Brought, Kept, Message, Run};
 use vtick_core::Unit;
 use vtick_machine::{Account, Books, Booted, Ended, Heard, Listen, Nowhere, Setup, SetupError};
+use vtick_shell::terminal::{Raw, Written};
 use vtick_trace::{Source, Tape, Trace};
 
 /// Why a guest could not be booted.
@@ -64,12 +65,14 @@ struct Session<'a> {
 
 /// Boots what `setup` says, to its end.
 pub(super) fn boot(setup: &Setup) -> Result<Booted, BootError> {
-    let raw = Raw::enter().call("the terminal")?;
+    // Signals are caught before the terminal is raw: each ends in a way that gives its settings back.
+    let told = watch::Told::listen()?;
+    let raw = Raw::enter(Written::AsBefore).call("the terminal")?;
     let session = Session {
         setup,
         output: Arc::new(Output::new(std::io::stdout()).call("starting a thread")?),
         terminal: raw.is_some(),
-        told: watch::Told::listen()?,
+        told,
         started: clock::counter(),
         marked: Arc::default(),
         code: Arc::new(AtomicU64::new(NO_CODE)),

@@ -123,7 +123,7 @@ fn ticks(us: u64) -> u64 {
 fn set_real_time(priority: Option<i32>) {
     let policy = if priority.is_some() { libc::SCHED_FIFO } else { libc::SCHED_OTHER };
     let parameters = libc::sched_param { sched_priority: priority.unwrap_or(0) };
-    // SAFETY: concerns this thread alone; the parameters are read during the call.
+    // SAFETY: concerns only this thread; the parameters are read during the call.
     unsafe { libc::sched_setscheduler(0, policy, &raw const parameters) };
 }
 

@@ -191,6 +191,6 @@ impl Agenda {
 /// it is not, the scheduler's time slices do, later.
 pub(super) fn prefer_this_thread() {
     let parameters = libc::sched_param { sched_priority: 1 };
-    // SAFETY: concerns this thread alone; the parameters are read during the call.
+    // SAFETY: concerns only this thread; the parameters are read during the call.
     unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO, &raw const parameters) };
 }

@@ -13,14 +13,14 @@ use vtick_gic::State;
 use super::super::clock::counter;
 use super::super::kick::Kick;
 use super::super::vcpu::{SavedRegisters, Vcpu};
-use super::super::vgic::{self, Vgic};
+use super::super::vgic;
 use super::super::vm::{Features, Vm};
 use super::super::{Context, Error, registers};
 use super::helper::{Chore, Helper};
 use super::{Placement, Run};
 use crate::kvm::lock;
 use vtick_contract::fault::{Fault, Injector};
-use vtick_contract::{Event, Irqchip, Program};
+use vtick_contract::{Event, Program};
 use vtick_core::controller::Controller;
 use vtick_core::lines::Levels;
 
@@ -101,10 +101,9 @@ pub(super) fn prepare(
     for id in program.setup.creation_order() {
         created.push((id, vm.fd.create_vcpu(id).call("KVM_CREATE_VCPU")?));
     }
-    let gic = match program.setup.irqchip {
-        Irqchip::Userspace => Ok(None),
-        Irqchip::VgicV2 => vgic::create(&vm.fd, Vgic::V2).map(Some),
-        Irqchip::VgicV3 => vgic::create(&vm.fd, Vgic::V3).map(Some),
+    let gic = match program.setup.vgic {
+        None => Ok(None),
+        Some(vgic) => vgic::create(&vm.fd, vgic).map(Some),
     };
     let gic = match gic {
         Err(absent @ Error::NoVgic(_)) => return Ok(Prepared::Unavailable(absent.to_string())),
@@ -172,7 +171,7 @@ impl Run {
             placement,
             offset: AtomicU64::new(0),
             counter_offset: OnceLock::new(),
-            fault: fault.map(|fault| Mutex::new(Injector::new(fault, program.setup.irqchip))),
+            fault: fault.map(|fault| Mutex::new(Injector::new(fault, program.setup.vgic))),
             meeting_patience: MEETING_PATIENCE * u32::try_from(program.setup.patience).unwrap_or(u32::MAX),
             meeting: Default::default(),
             helper,

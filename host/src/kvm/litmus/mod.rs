@@ -235,6 +235,6 @@ fn collect(run: &Run, outcomes: &mpsc::Receiver<Outcome>, program: &Program) -> 
 /// The best nice value, where it is permitted, for this thread and those it starts: others, like the one that passes on
 /// what was printed, come between less often, and fewer programs have to be run again.
 fn be_first() {
-    // SAFETY: concerns the scheduling of this thread alone.
+    // SAFETY: concerns only the scheduling of this thread.
     unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, -20) };
 }

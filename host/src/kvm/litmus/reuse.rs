@@ -23,7 +23,7 @@ use super::watchdog::Watchdog;
 use super::{Left, Outcome, Placement, Run, collect, faulty};
 use crate::kvm::lock;
 use vtick_contract::fault::Fault;
-use vtick_contract::{Action, Encoded, Ending, Event, Irqchip, Program, Return, TimerRegister, Transcript};
+use vtick_contract::{Action, Encoded, Ending, Event, Program, Return, TimerRegister, Transcript};
 use vtick_core::controller::Controller;
 use vtick_core::exit::Exit;
 use vtick_core::lines::{Levels, Line, Routing};
@@ -130,7 +130,7 @@ impl Reused {
                     | Action::Set(TimerRegister::Cntvct | TimerRegister::Cntpct, _)
             )
         };
-        setup.irqchip == Irqchip::Userspace
+        setup.vgic.is_none()
             && setup.vcpus == self.kicks.len()
             && setup.pmu == self.pmu
             && setup.runs_on.is_empty()

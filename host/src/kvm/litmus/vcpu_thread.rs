@@ -79,7 +79,7 @@ impl Run {
             let reason = (exit == Exit::Interrupted).then(|| vcpu.exit_reason());
             let seen_now = Return { vcpu: index, entered, returned, exit, levels, pc, reason };
             if self.aloud {
-                // As an error (<3>), which even a quiet console shows. Where it may not be said, last words alone are lost.
+                // As an error (<3>), which even a quiet console shows. Where it may not be said, only last words are lost.
                 let _ = log::say(&format!("<3>vtick: at {returned}: vCPU {index} {seen_now}"));
             }
             events.push(Event::Return(seen_now));

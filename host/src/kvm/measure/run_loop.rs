@@ -43,7 +43,7 @@ impl Run {
 
     /// The loop that is measured: nothing in it allocates, prints or asks the kernel for anything but KVM_RUN and
     /// KVM_IRQ_LINE.
-    pub(super) fn run_loop<C: irqchip::Irqchip>(
+    pub(super) fn run_loop<C: irqchip::Chip>(
         &self,
         cpu: usize,
         mut vcpu: Vcpu,

@@ -8,7 +8,7 @@ use vtick_abi::mailbox;
 use super::super::requests::Request;
 use super::super::vcpu::{Run, Vcpu};
 use super::super::{Judge, LEVELS};
-use crate::{Action, Clause, Ending, Irqchip};
+use crate::{Action, Clause, Ending};
 use vtick_core::exit::Exit;
 
 /// What exit_reason says with EINTR (include/uapi/linux/kvm.h).
@@ -108,8 +108,7 @@ fn signals_are_seen(judge: &mut Judge, vcpu: &Vcpu) {
 fn exits(judge: &Judge, address: u64) -> bool {
     let within = |base: u64, size: u64| (base..base + size).contains(&address);
     within(MAILBOX_BASE, MAILBOX_SIZE)
-        || judge.program.setup.irqchip == Irqchip::Userspace
-            && (within(GICD_BASE, GICD_SIZE) || within(GICC_BASE, GICC_SIZE))
+        || judge.program.setup.vgic.is_none() && (within(GICD_BASE, GICD_SIZE) || within(GICC_BASE, GICC_SIZE))
 }
 
 /// The address of an operation's access, and whether it writes.

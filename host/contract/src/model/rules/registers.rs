@@ -5,7 +5,7 @@ use vtick_abi::litmus::{code, kind, sysreg};
 
 use super::super::Judge;
 use super::super::vcpu::Vcpu;
-use crate::{Clause, Irqchip};
+use crate::Clause;
 
 pub(crate) fn judge(judge: &mut Judge, vcpu: &Vcpu) {
     for (clause, at, what) in &vcpu.misread {
@@ -17,7 +17,7 @@ pub(crate) fn judge(judge: &mut Judge, vcpu: &Vcpu) {
         let what = format!("the guest ran {}, to which its program does not lead", judge.op(record.op));
         judge.object(Clause::C12, "program-goes-on", vcpu.index, record.before, what);
     }
-    if judge.program.setup.irqchip == Irqchip::Userspace {
+    if judge.program.setup.vgic.is_none() {
         undefined(judge, vcpu);
     }
 }

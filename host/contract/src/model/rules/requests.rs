@@ -4,7 +4,7 @@
 use super::super::Judge;
 use super::super::lines::named;
 use super::super::requests::Request;
-use crate::{Action, Clause, Irqchip, Transcript};
+use crate::{Action, Clause, Transcript};
 
 /// KVM_CAP_ARM_USER_IRQ (include/uapi/linux/kvm.h).
 pub(crate) const KVM_CAP_ARM_USER_IRQ: u32 = 144;
@@ -27,11 +27,11 @@ pub(crate) fn judge(judge: &mut Judge, requests: &[Request], transcript: &Transc
                 if seen == -i64::from(due) {
                     continue;
                 }
-                let clause = if judge.program.setup.irqchip == Irqchip::Userspace { Clause::C8 } else { Clause::C2 };
+                let clause = if judge.program.setup.vgic.is_none() { Clause::C8 } else { Clause::C2 };
                 (clause, "line-id", (-i64::from(due)).to_string())
             }
             Action::Line { .. } | Action::LineAfter { .. }
-                if judge.program.setup.irqchip == Irqchip::Userspace && request.failed() =>
+                if judge.program.setup.vgic.is_none() && request.failed() =>
             {
                 (Clause::C8, "line-id", "0".to_owned())
             }
@@ -53,7 +53,7 @@ pub(crate) fn judge(judge: &mut Judge, requests: &[Request], transcript: &Transc
 
 /// The errno that is due for an argument of KVM_IRQ_LINE; 0: none.
 fn errno_of_line(judge: &Judge, irq: u32) -> i32 {
-    let userspace = judge.program.setup.irqchip == Irqchip::Userspace;
+    let userspace = judge.program.setup.vgic.is_none();
     match irq >> 24 & 0xf {
         TYPE_CPU if !userspace => libc::ENXIO,
         TYPE_CPU if named(judge.program, irq).is_some() => 0,

@@ -5,7 +5,8 @@ use vtick_abi::litmus::{kind, sysreg};
 use super::sound::spin;
 use super::*;
 use crate::model::RULES;
-use crate::{Action, Irqchip, TimerRegister};
+use crate::{Action, TimerRegister};
+use vtick_core::Vgic;
 use vtick_core::stopped::Stopped;
 
 type Case = (&'static str, &'static str, fn() -> Tape);
@@ -35,7 +36,7 @@ const CASES: &[Case] = &[
     }),
     ("level-in-vgic-vm", "a level in a VM with a vGICv3", || {
         let mut p = Program::new(1_000_000);
-        p.in_kernel(Irqchip::VgicV3);
+        p.in_kernel(Vgic::V3);
         Tape::new(p).run(5, 100, DONE, VTIMER)
     }),
     ("truth-on-immediate-exit", "the level rose in userspace, and immediate_exit shows what was told before", || {
@@ -322,7 +323,7 @@ const CASES: &[Case] = &[
     }),
     ("line-id", "a CPU line is driven in a VM with a vGIC", || {
         let mut p = Program::new(1_000_000);
-        p.in_kernel(Irqchip::VgicV2);
+        p.in_kernel(Vgic::V2);
         let asked = p.before(Action::RawLine { irq: 0, level: true });
         Tape::new(p).acted(asked, 1, 0).run(5, 100, DONE, NONE)
     }),

@@ -3,13 +3,14 @@
 use super::form::Form;
 use super::operations::number;
 use super::slot::Piece::{self, List, Number};
-use crate::program::{Irqchip, Program, Setup};
+use crate::program::{Program, Setup};
+use vtick_core::Vgic;
 use vtick_core::lines::Routing;
 
 /// One thing that is said of a VM.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Trait {
-    Irqchip(Irqchip),
+    Vgic(Vgic),
     Routing(Routing),
     Pmu,
     Creation(Vec<u64>),
@@ -28,8 +29,8 @@ pub(super) fn traits(program: &Program) -> Vec<Trait> {
     let setup = &program.setup;
     let usual = Setup::new(program.cntfrq / 4 * program.scale, program.scale);
     let mut traits = Vec::new();
-    if setup.irqchip != usual.irqchip {
-        traits.push(Trait::Irqchip(setup.irqchip));
+    if let Some(vgic) = setup.vgic {
+        traits.push(Trait::Vgic(vgic));
     }
     if setup.routing != usual.routing {
         traits.push(Trait::Routing(setup.routing));
@@ -68,7 +69,7 @@ impl Trait {
     /// Makes it so.
     pub(super) fn apply(self, setup: &mut Setup) {
         match self {
-            Trait::Irqchip(irqchip) => setup.irqchip = irqchip,
+            Trait::Vgic(vgic) => setup.vgic = Some(vgic),
             Trait::Routing(routing) => setup.routing = routing,
             Trait::Pmu => setup.pmu = true,
             Trait::Creation(ids) => setup.creation = ids,
@@ -106,8 +107,8 @@ macro_rules! slotted {
 }
 
 pub(super) const TRAITS: &[Form<Trait>] = &[
-    plain!("in-kernel GICv2", Trait::Irqchip(Irqchip::VgicV2), Trait::Irqchip(Irqchip::VgicV2)),
-    plain!("in-kernel GICv3", Trait::Irqchip(Irqchip::VgicV3), Trait::Irqchip(Irqchip::VgicV3)),
+    plain!("in-kernel GICv2", Trait::Vgic(Vgic::V2), Trait::Vgic(Vgic::V2)),
+    plain!("in-kernel GICv3", Trait::Vgic(Vgic::V3), Trait::Vgic(Vgic::V3)),
     plain!("levels raise IRQ", Trait::Routing(Routing::Wire), Trait::Routing(Routing::Wire)),
     plain!("levels go into the GIC", Trait::Routing(Routing::Gic), Trait::Routing(Routing::Gic)),
     plain!("PMU", Trait::Pmu, Trait::Pmu),

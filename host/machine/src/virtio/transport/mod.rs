@@ -198,7 +198,7 @@ impl<B: Backend> Device for Transport<B> {
                 *to = *from;
             }
         } else if let Ok(data) = <&mut [u8; 4]>::try_from(data) {
-            // [VIRTIO/4.2.2.2]: the driver uses 32-bit accesses alone.
+            // [VIRTIO/4.2.2.2]: the driver uses only 32-bit accesses.
             *data = self.read_register(offset as u32).to_le_bytes();
         }
     }

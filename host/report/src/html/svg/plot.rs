@@ -138,7 +138,7 @@ impl Plot {
         true
     }
 
-    /// As [`write_if`](Plot::write_if), with other words alone in the way.
+    /// As [`write_if`](Plot::write_if), with only other words in the way.
     pub(super) fn write(&mut self, face: Face, anchor: Anchor, at: (f64, f64), words: &str) -> bool {
         self.write_if(face, anchor, at, words, |_| true)
     }
