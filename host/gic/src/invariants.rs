@@ -1,4 +1,4 @@
-//! What must be true of a GIC whenever no call into it is under way, derived the slow way: for tests and fuzzing.
+//! What must be true of a GIC whenever no call into it is under way, derived the slow way: for tests.
 
 use crate::{Gic, Lines, StateError};
 
