@@ -257,6 +257,12 @@ mod tests {
     }
 
     #[test]
+    fn on_no_screen_a_row_lacks_a_cell_that_the_head_has() {
+        // A cell that a narrow screen hides would move the others of its row under the clause before theirs.
+        assert!(!include_str!("atlas.css").contains("display: none"));
+    }
+
+    #[test]
     fn the_same_matrix_makes_the_same_bytes() {
         assert_eq!(page(&atlas()), page(&atlas()));
     }
