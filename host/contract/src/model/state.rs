@@ -275,7 +275,8 @@ impl State {
     pub(super) fn reinit(&mut self, restore_timers: bool) {
         self.pmu = Pmu::RESET;
         if !restore_timers {
-            self.vtimer.ctl = Some(0);
+            // Kernels differ: some leave the deadline as it was, some set it to zero.
+            (self.vtimer.ctl, self.vtimer.cval) = (Some(0), Between::ANYTHING);
         }
         self.ptimer.forget_unless_off();
     }
@@ -369,7 +370,9 @@ mod tests {
         state.write(sysreg::CNTV_CTL, 1, 0, 0);
         state.reinit(true);
         assert_eq!(state.outputs()[0], Output::From(1050, 1050));
+        assert_eq!(state.vtimer.cval(), Between(50, 50));
         state.reinit(false);
         assert_eq!(state.outputs()[0], Output::Low);
+        assert!(state.vtimer.cval().contains(0) && state.vtimer.cval().contains(50), "kernels differ");
     }
 }
