@@ -15,7 +15,7 @@ pub(super) const CHECKS: &[Check] = &[
         clause: Clause::C9,
         claim: "KVM_IRQ_LINE for vCPU 1 raises its line and not that of vCPU 0.",
         catches: "The vCPU's number ignored, or taken from the calling thread.",
-        fails_on: FailsOn::Faults(&[Fault::LinesOfVcpu0Alone]),
+        fails_on: FailsOn::Faults(&[Fault::OnlyTheLineOfVcpu0]),
         program: |p| {
             p.vcpu_ids([0, 1], &[0, 1]);
             reaches_vcpu_1(p, 1 << 16)
@@ -50,7 +50,7 @@ pub(super) const CHECKS: &[Check] = &[
         clause: Clause::C9,
         claim: "A vCPU asleep in WFI sleeps on while the line of another vCPU is raised and lowered.",
         catches: "A kick to every vCPU, or to the wrong one.",
-        fails_on: FailsOn::Faults(&[Fault::KickedAllTheTime, Fault::LinesOfVcpu0Alone]),
+        fails_on: FailsOn::Faults(&[Fault::KickedAllTheTime, Fault::OnlyTheLineOfVcpu0]),
         program: wakes_no_other,
     },
 ];

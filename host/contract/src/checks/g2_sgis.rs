@@ -29,7 +29,7 @@ pub(super) const CHECKS: &[Check] = &[
         claim: "An SGI to a list of CPUs, sent by each CPU in turn, is taken once by each on the list and by no other, \
                 and names its sender.",
         catches: "A line raised at the wrong vCPU; a source that is lost.",
-        fails_on: FailsOn::Faults(&[Fault::SgiSourceLost, Fault::LinesOfVcpu0Alone]),
+        fails_on: FailsOn::Faults(&[Fault::SgiSourceLost, Fault::OnlyTheLineOfVcpu0]),
         program: |p| {
             let even = |cpu| Send::new(cpu, sgi_to(0b0101, 1), 0b0101);
             let next = |cpu: usize| Send::new(cpu, sgi_to(1 << ((cpu + 1) % 4), 2), 1 << ((cpu + 1) % 4));
@@ -73,7 +73,7 @@ pub(super) const CHECKS: &[Check] = &[
         clause: Clause::G2,
         claim: "An SGI wakes a vCPU that sleeps in WFI, which takes it.",
         catches: "A line that is raised and wakes nobody.",
-        fails_on: FailsOn::Faults(&[Fault::LineUpIgnored, Fault::LinesOfVcpu0Alone, Fault::LineWaitsForExit]),
+        fails_on: FailsOn::Faults(&[Fault::LineUpIgnored, Fault::OnlyTheLineOfVcpu0, Fault::LineWaitsForExit]),
         program: |p| sgi_reaches(p, true),
     },
     Check {

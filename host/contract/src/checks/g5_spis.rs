@@ -38,7 +38,7 @@ pub(super) const CHECKS: &[Check] = &[
         clause: Clause::G5,
         claim: "An SPI that a device's own thread raises wakes the vCPU it is targeted at from WFI, and no other.",
         catches: "A line raised at the wrong vCPU, or not at all, when no vCPU's thread does it.",
-        fails_on: FailsOn::Faults(&[Fault::SpiDropped, Fault::LinesOfVcpu0Alone, Fault::LineWaitsForExit]),
+        fails_on: FailsOn::Faults(&[Fault::SpiDropped, Fault::OnlyTheLineOfVcpu0, Fault::LineWaitsForExit]),
         program: spi_wakes_its_target,
     },
 ];

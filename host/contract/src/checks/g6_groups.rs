@@ -26,7 +26,7 @@ pub(super) const CHECKS: &[Check] = &[
         claim: "Two SGIs, one of each group, raise the FIQ line of one vCPU and the IRQ line of another at the same time; \
                 each is taken once.",
         catches: "Lines of different vCPUs confused.",
-        fails_on: FailsOn::Faults(&[Fault::GroupsIgnored, Fault::FiqIgnored, Fault::LinesOfVcpu0Alone]),
+        fails_on: FailsOn::Faults(&[Fault::GroupsIgnored, Fault::FiqIgnored, Fault::OnlyTheLineOfVcpu0]),
         program: at_the_same_time,
     },
 ];

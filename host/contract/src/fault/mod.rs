@@ -16,98 +16,7 @@ use vtick_core::exit::Exit;
 use vtick_core::lines::{Levels, Line};
 
 pub use routing::Harm;
-pub use table::{Described, FAULTS};
-
-/// What is wrong with the kernel that an [`Injector`] plays.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the table says what each does")]
-pub enum Fault {
-    CapabilityAbsent,
-    LevelNeverSet,
-    PtimerNeverSet,
-    PmuNeverSet,
-    LevelStuckHigh,
-    LevelLate,
-    LevelIsAPulse,
-    LevelLostOnMmioRead,
-    LevelLostOnMmioWrite,
-    LevelLostOnSignal,
-    LevelLostOnSystemEvent,
-    BitsSwapped,
-    UnknownBit,
-    UnknownHighBit,
-    LevelOnEveryVcpu,
-    LevelInVgicVm,
-    LevelHighFromTheStart,
-    FallOfOneHidden,
-    RiseOfSecondMissed,
-    FieldNeedsValidRegs,
-    FieldClearedByDirtyRegs,
-    NoReturnOnRise,
-    NoReturnOnFall,
-    StormWhileHigh,
-    StormWithoutLevel,
-    StormWithoutEnd,
-    StormFromTheStart,
-    SignalsIgnored,
-    ReturnsWithoutReason,
-    KickedAllTheTime,
-    ImmediateExitIgnored,
-    ImaskIgnored,
-    EnableIgnored,
-    WfiNeverWakes,
-    SuspendNeverWakes,
-    WakesLate,
-    LineUpIgnored,
-    LineDownIgnored,
-    FiqIgnored,
-    LinesSwapped,
-    LineIsAPulse,
-    LineLostOnReturn,
-    LoweringOneLowersBoth,
-    LineWaitsForExit,
-    UnchangedLineKicks,
-    LinesOfVcpu0Alone,
-    Vcpu2IndexIgnored,
-    BadLineAccepted,
-    SetDropped,
-    CtlSetDropped,
-    GetReadsZero,
-    ReinitKeepsTimers,
-    RestoreLosesTimers,
-    MigrationStopsTimer,
-    CounterOffsetIgnored,
-    HostWarns,
-    NeighbourTimerMasked,
-    PmuFlagIsEnough,
-    RaisedLineReturns,
-    LineDrivenTwice,
-    SgiDropped,
-    SgiSourceLost,
-    SgiFilterIgnored,
-    SgiToOthersComesBack,
-    PrioritiesIgnored,
-    PriorityMaskIgnored,
-    BinaryPointIgnored,
-    EoiIgnored,
-    EoiDropsTwo,
-    EoiDeactivatesAlways,
-    DirIgnored,
-    SpiDropped,
-    SpiLevelForgotten,
-    EdgeIsLevel,
-    PulseForgotten,
-    GroupsIgnored,
-    ActiveWritesIgnored,
-    RegistersAreMemory,
-    ByteWritesAreWords,
-    IdentificationIsZero,
-    CpusMiscounted,
-    RestoreForgetsActive,
-    RestoreForgetsPriorities,
-    RestoreForgetsPending,
-    RestoreForgetsLevels,
-}
+pub use table::{Described, FAULTS, Fault};
 
 /// What becomes of a return of KVM_RUN.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -306,7 +215,7 @@ impl Injector {
             Fault::LinesSwapped => vec![(vcpu, Line::Irq, level)],
             Fault::LineIsAPulse if level => vec![(vcpu, line, true), (vcpu, line, false)],
             Fault::LoweringOneLowersBoth if !level => vec![(vcpu, Line::Irq, false), (vcpu, Line::Fiq, false)],
-            Fault::LinesOfVcpu0Alone => vec![(0, line, level)],
+            Fault::OnlyTheLineOfVcpu0 => vec![(0, line, level)],
             Fault::LineWaitsForExit if by_another_thread => {
                 self.deferred.push((vcpu, line, level));
                 vec![]
@@ -320,7 +229,7 @@ impl Injector {
     pub fn raw_line(&self, irq: u32) -> Option<u32> {
         match self.fault {
             Fault::BadLineAccepted => None,
-            Fault::LinesOfVcpu0Alone => Some(irq & 0x0f00_ffff),
+            Fault::OnlyTheLineOfVcpu0 => Some(irq & 0x0f00_ffff),
             Fault::Vcpu2IndexIgnored => Some(irq & 0x0fff_ffff),
             _ => Some(irq),
         }
