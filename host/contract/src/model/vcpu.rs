@@ -11,7 +11,7 @@ use vtick_core::lines::Levels;
 
 /// A KVM_RUN that returned.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Run {
+pub(super) struct KvmRun {
     pub(super) exit: Return,
     /// What userspace was told by the return before.
     pub(super) told: Levels,
@@ -35,7 +35,7 @@ pub(super) struct Instant {
 pub(super) struct Vcpu<'a> {
     pub(super) index: usize,
     pub(super) traced: Vec<Traced>,
-    pub(super) runs: Vec<Run>,
+    pub(super) runs: Vec<KvmRun>,
     pub(super) instants: Vec<Instant>,
     /// Outputs, in the order of their bits in the level field.
     pub(super) devices: [History; 3],
@@ -82,7 +82,7 @@ impl<'a> Vcpu<'a> {
                 // A fresh VM's level field shows nothing.
                 told = Levels::NONE;
             }
-            runs.push(Run { exit, told, looked, immediate });
+            runs.push(KvmRun { exit, told, looked, immediate });
             told = exit.levels;
         }
         let instants = readings

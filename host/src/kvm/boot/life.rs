@@ -18,7 +18,7 @@ use vtick_machine::{Books, Bus, Clock, Ended, Machine, Moved, Nowhere, Pmu, Setu
 use vtick_trace::Tape;
 
 /// What the threads of a life share.
-pub(super) struct Run {
+pub(super) struct GuestRun {
     pub(super) vm: Vm,
     pub(super) machine: Machine,
     pub(super) vcpus: Vec<Shared>,
@@ -120,7 +120,7 @@ impl Session<'_> {
         let stock = Stock { entry: plan.entry, fdt: plan.fdt, aarch32: plan.aarch32, pmu };
         let vcpus = (0..setup.cpus).map(|index| vm.stock_vcpu(index, &stock));
         let (vcpus, kicks): (Vec<Vcpu>, Vec<Kick>) = vcpus.collect::<Result<Vec<_>, _>>()?.into_iter().unzip();
-        let run = Arc::new(Run {
+        let run = Arc::new(GuestRun {
             vm,
             machine: Machine::new(setup.cpus, bus),
             vcpus: kicks.into_iter().map(Shared::new).collect(),
@@ -156,7 +156,7 @@ fn has_pmu(setup: &Setup, vm: &Vm) -> Result<bool, BootError> {
 }
 
 fn start(
-    run: &Arc<Run>,
+    run: &Arc<GuestRun>,
     vcpus: impl Iterator<Item = (Vcpu, (Books, Tape))>,
     sender: &mpsc::Sender<Message>,
 ) -> Result<Vec<JoinHandle<()>>, Error> {
@@ -179,7 +179,7 @@ fn start(
 
 /// The thread that gives the guest what is typed.
 fn start_input(
-    run: &Arc<Run>,
+    run: &Arc<GuestRun>,
     terminal: bool,
     mut typed: devices::Typed,
     sender: mpsc::Sender<Message>,
@@ -196,7 +196,7 @@ fn start_input(
     Input::start(terminal, deliver, quit).call("starting a thread")
 }
 
-impl Run {
+impl GuestRun {
     /// Drives the lines that moved, in a thread that is no vCPU's.
     pub(super) fn settle(&self, moved: Moved) -> Result<(), Error> {
         self.machine.controller.settle(moved.cpus, |target, line, level| {

@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 
 use super::{Context, Error, clock};
 use crate::console::Output;
-use life::{Brought, Kept, Message, Run};
+use life::{Brought, GuestRun, Kept, Message};
 use vtick_core::Unit;
 use vtick_machine::{Account, Books, Booted, Ended, Heard, Listen, Nowhere, Setup, SetupError};
 use vtick_shell::terminal::{Raw, Written};

@@ -5,7 +5,7 @@
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::Run;
+use super::GuestRun;
 use crate::kvm::vcpu::Vcpu;
 use crate::kvm::{Error, registers};
 
@@ -15,7 +15,7 @@ const DENIED: i64 = -3;
 const PATIENCE: Duration = Duration::from_secs(1);
 const PERIOD: Duration = Duration::from_millis(1);
 
-impl Run {
+impl GuestRun {
     /// A vCPU asks for it. KVM_RUN is to be called again whatever comes of it.
     #[cold]
     pub(super) fn suspend(&self, cpu: usize, vcpu: &Vcpu) -> Result<(), Error> {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use super::Run;
+use super::GuestRun;
 use crate::kvm::{Context, Error};
 use vtick_machine::Deadlines;
 
@@ -15,7 +15,7 @@ pub(super) struct Timer {
 
 impl Timer {
     /// Starts it.
-    pub(super) fn start(run: &Arc<Run>) -> Result<Timer, Error> {
+    pub(super) fn start(run: &Arc<GuestRun>) -> Result<Timer, Error> {
         let (run, deadlines) = (Arc::clone(run), Arc::clone(run.machine.bus.deadlines()));
         let body = {
             let deadlines = Arc::clone(&deadlines);

@@ -3,7 +3,7 @@
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
-use super::{Run, snapshot};
+use super::{GuestRun, snapshot};
 use crate::kvm::vcpu::Vcpu;
 use crate::kvm::{Error, clock};
 use vtick_core::exit::Exit;
@@ -26,7 +26,7 @@ pub(super) enum Stop {
     Told(Box<Snapshot>),
 }
 
-impl Run {
+impl GuestRun {
     /// Enters the guest again and again, until it ends or is stopped.
     pub(super) fn run_vcpu(
         &self,

@@ -13,7 +13,7 @@ use std::time::Duration;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 
 use super::vcpu::Stop;
-use super::{Brought, Message, Run};
+use super::{Brought, GuestRun, Message};
 use crate::kvm::clock::{self, counter};
 use crate::kvm::{Context, Error};
 use vtick_machine::{Ended, Snapshot};
@@ -108,7 +108,7 @@ type Watched = (Ended, Vec<Brought>);
 
 /// Waits for the run's end; then stops the vCPUs that still run.
 pub(super) fn watch(
-    run: &Run,
+    run: &GuestRun,
     timeout: Option<Duration>,
     told: &Told,
     messages: &Receiver<Message>,
@@ -146,7 +146,7 @@ pub(super) fn watch(
 
 /// Waits until something ends the run.
 fn wait(
-    run: &Run,
+    run: &GuestRun,
     timeout: Option<Duration>,
     messages: &Receiver<Message>,
     told: &AtomicBool,
@@ -194,7 +194,7 @@ fn wait(
 }
 
 /// Has each vCPU looked at that has not returned since the last time, and of which something new may be seen.
-fn look_after(run: &Run, returns: &mut [u64]) {
+fn look_after(run: &GuestRun, returns: &mut [u64]) {
     let now = counter();
     for (vcpu, before) in run.vcpus.iter().zip(returns) {
         let returned = vcpu.returns.load(Ordering::Relaxed);

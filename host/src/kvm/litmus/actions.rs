@@ -10,7 +10,7 @@ use vmm_sys_util::ioctl_iow_nr;
 use super::super::clock::{self, counter};
 use super::super::vcpu::Vcpu;
 use super::super::{Context, Error, affinity, log, registers};
-use super::{Chore, Run};
+use super::{Chore, ProgramRun};
 use crate::kvm::lock;
 use vtick_contract::fault::Fault;
 use vtick_contract::{Action, Event, TimerRegister, Value};
@@ -25,7 +25,7 @@ struct CounterOffset {
 
 ioctl_iow_nr!(KVM_ARM_SET_COUNTER_OFFSET, kvm_bindings::KVMIO, 0xb5, CounterOffset);
 
-impl Run {
+impl ProgramRun {
     /// Does action `action` on behalf of `vcpu`'s thread.
     pub(super) fn act(&self, index: usize, vcpu: &mut Vcpu, action: usize, events: &mut Vec<Event>) {
         let result = match self.actions[action] {
@@ -147,7 +147,7 @@ impl Run {
     }
 }
 
-impl Run {
+impl ProgramRun {
     /// KVM_ARM_VCPU_INIT again, and the registers as they were. Those that the kernel refuses are noted.
     fn reinit(
         &self,

@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 
 use super::super::clock::{self, cntfrq, counter};
 use super::super::{Context, Error, affinity};
-use super::{Placement, Run};
+use super::{Placement, ProgramRun};
 use vtick_contract::{Disturbance, Event};
 
 /// Bounds of what is drawn, in microseconds: how long one is quiet, and how long busy. Short ones are drawn as often as
@@ -26,7 +26,7 @@ pub(super) struct Disturber {
 
 impl Disturber {
     /// Starts a thread on each CPU that this process may use; none without a seed.
-    pub(super) fn start(seed: Option<u64>, run: &Arc<Run>) -> Result<Disturber, Error> {
+    pub(super) fn start(seed: Option<u64>, run: &Arc<ProgramRun>) -> Result<Disturber, Error> {
         let mut disturber = Disturber { stop: Vec::new(), threads: Vec::new() };
         let Some(seed) = seed else { return Ok(disturber) };
         // Not in every run: no long sleep would ever be seen to its end.
@@ -59,7 +59,7 @@ struct Own {
     random: Random,
     cpu: usize,
     signals: bool,
-    run: Weak<Run>,
+    run: Weak<ProgramRun>,
     stopped: mpsc::Receiver<()>,
 }
 

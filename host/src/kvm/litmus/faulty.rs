@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::super::vcpu::Vcpu;
 use super::super::{Context, Error, guest, registers};
-use super::{MOST_STOPS, Placement, Run};
+use super::{MOST_STOPS, Placement, ProgramRun};
 use crate::kvm::lock;
 use vtick_contract::Event;
 use vtick_contract::fault::{Fault, Injector, Inside, LineCalls, Passed};
@@ -20,7 +20,7 @@ const KICK_PERIOD: Duration = Duration::from_micros(500);
 /// By how much a vCPU wakes late: far more than any scheduler takes.
 const LATE: Duration = Duration::from_millis(100);
 
-impl Run {
+impl ProgramRun {
     /// KVM_RUN, and the levels after it.
     pub(super) fn enter(&self, index: usize, vcpu: &mut Vcpu) -> Result<(Exit, Levels), Error> {
         let Some(fault) = &self.fault else {
@@ -160,7 +160,7 @@ impl Run {
 }
 
 /// The thread that interrupts the guest without a reason, if that is the fault. It ends with the run.
-pub(super) fn spawn_kicker(run: &Arc<Run>) -> Result<(), Error> {
+pub(super) fn spawn_kicker(run: &Arc<ProgramRun>) -> Result<(), Error> {
     if run.injected() != Some(Fault::KickedAllTheTime) {
         return Ok(());
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::super::clock::{self, counter};
 use super::super::{Context, Error};
-use super::{Run, actions};
+use super::{ProgramRun, actions};
 use crate::kvm::lock;
 use vtick_contract::{Action, Event};
 
@@ -39,7 +39,7 @@ pub(super) struct Chore {
 }
 
 /// Starts the thread. It ends with the run.
-pub(super) fn spawn(run: &Arc<Run>, chores: mpsc::Receiver<Chore>) -> Result<(), Error> {
+pub(super) fn spawn(run: &Arc<ProgramRun>, chores: mpsc::Receiver<Chore>) -> Result<(), Error> {
     let (ready, started) = mpsc::channel();
     let run = Arc::downgrade(run);
     let body = move || {
@@ -55,7 +55,7 @@ pub(super) fn spawn(run: &Arc<Run>, chores: mpsc::Receiver<Chore>) -> Result<(),
 
 /// Does the chores of a run until that ends. Weak: the run holds the sender of the chores, and must not be kept alive by
 /// their receiver.
-pub(super) fn serve(run: &Weak<Run>, chores: mpsc::Receiver<Chore>) {
+pub(super) fn serve(run: &Weak<ProgramRun>, chores: mpsc::Receiver<Chore>) {
     for chore in chores {
         clock::sleep_until(chore.at);
         let Some(run) = run.upgrade() else { return };
@@ -63,7 +63,7 @@ pub(super) fn serve(run: &Weak<Run>, chores: mpsc::Receiver<Chore>) {
     }
 }
 
-impl Run {
+impl ProgramRun {
     /// Does a chore, and notes it.
     fn help(&self, chore: &Chore) {
         let mut helped = lock(&self.helped);
@@ -96,7 +96,7 @@ pub(super) struct Agenda {
 #[derive(Default)]
 struct Due {
     /// The run whose chores these are.
-    run: Option<Arc<Run>>,
+    run: Option<Arc<ProgramRun>>,
     chores: Vec<Chore>,
     over: bool,
 }
@@ -125,7 +125,7 @@ impl Agenda {
     }
 
     /// The chores from now on are this run's.
-    pub(super) fn begin(&self, run: &Arc<Run>) {
+    pub(super) fn begin(&self, run: &Arc<ProgramRun>) {
         lock(&self.due).run = Some(Arc::clone(run));
     }
 

@@ -17,7 +17,7 @@ use super::super::vgic;
 use super::super::vm::{Features, Vm};
 use super::super::{Context, Error, registers};
 use super::helper::{Chore, Helper};
-use super::{Placement, Run};
+use super::{Placement, ProgramRun};
 use crate::kvm::lock;
 use vtick_contract::fault::{Fault, Injector};
 use vtick_contract::{Event, Program};
@@ -51,7 +51,7 @@ pub(super) struct SavedVcpu {
 /// What came of preparing a VM.
 pub(super) enum Prepared {
     /// It may run: what its threads share, its vCPUs with the levels that the GIC knows of, and the helper's chores.
-    Ready(Arc<Run>, Vec<(Vcpu, Levels)>, mpsc::Receiver<Chore>),
+    Ready(Arc<ProgramRun>, Vec<(Vcpu, Levels)>, mpsc::Receiver<Chore>),
     /// This host cannot run the program, for this reason.
     Unavailable(String),
 }
@@ -121,7 +121,7 @@ pub(super) fn prepare(
     let (helper, chores) = mpsc::channel();
     let controller = Controller::new(program.setup.vcpus, program.setup.routing);
     let hardware = Hardware { vm: Arc::new(vm), kicks: kicks.into(), controller: Arc::new(controller) };
-    let run = Run::new(program, fault, placement, hardware, (created, gic), Helper::Own(helper));
+    let run = ProgramRun::new(program, fault, placement, hardware, (created, gic), Helper::Own(helper));
     let Some(saved) = saved else {
         if let Some(reason) = run.begin(program, &mut vcpus[0].0)? {
             return Ok(Prepared::Unavailable(reason));
@@ -146,7 +146,7 @@ impl Saved {
     }
 }
 
-impl Run {
+impl ProgramRun {
     pub(super) fn new(
         program: &Program,
         fault: Option<Fault>,
@@ -154,8 +154,8 @@ impl Run {
         Hardware { vm, kicks, controller }: Hardware,
         others: (Vec<(u64, VcpuFd)>, Option<DeviceFd>),
         helper: Helper,
-    ) -> Run {
-        Run {
+    ) -> ProgramRun {
+        ProgramRun {
             vm,
             controller,
             kicks,

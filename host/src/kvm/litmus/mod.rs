@@ -36,7 +36,7 @@ use vtick_core::lines::Levels;
 const MOST_STOPS: u32 = 10;
 
 /// What the threads of one run share.
-struct Run {
+struct ProgramRun {
     vm: Arc<Vm>,
     controller: Arc<Controller>,
     kicks: Arc<[Kick]>,
@@ -73,7 +73,7 @@ struct Run {
 }
 
 /// What a vCPU's thread brings back.
-struct Outcome {
+struct Brought {
     vcpu: usize,
     events: Vec<Event>,
     /// How long its thread was ready to run and did not, in ticks.
@@ -168,11 +168,11 @@ fn run_vm(program: &Program, fault: Option<Fault>, placement: Placement) -> Resu
 
 /// Runs all vCPUs in threads of their own, until each has come to its end, moves, or was stopped.
 fn run_machine(
-    run: &Arc<Run>,
+    run: &Arc<ProgramRun>,
     vcpus: Vec<(Vcpu, Levels)>,
     chores: mpsc::Receiver<Chore>,
     program: &Program,
-) -> Result<Vec<Outcome>, Error> {
+) -> Result<Vec<Brought>, Error> {
     helper::spawn(run, chores)?;
     faulty::spawn_kicker(run)?;
     run.begun.store(true, Ordering::Relaxed);
@@ -194,8 +194,8 @@ fn run_machine(
 
 /// Waits for all vCPUs, to the program's limit at most; then stops them and waits for that. One that no signal brings
 /// back is left where it is.
-fn collect(run: &Run, outcomes: &mpsc::Receiver<Outcome>, program: &Program) -> Vec<Outcome> {
-    let mut collected: Vec<Outcome> = Vec::new();
+fn collect(run: &ProgramRun, outcomes: &mpsc::Receiver<Brought>, program: &Program) -> Vec<Brought> {
+    let mut collected: Vec<Brought> = Vec::new();
     let mut deadline = counter() + program.setup.limit;
     let mut stops = 0;
     while collected.len() < program.setup.vcpus {
@@ -218,7 +218,7 @@ fn collect(run: &Run, outcomes: &mpsc::Receiver<Outcome>, program: &Program) -> 
                 run.given_up.store(true, Ordering::Release);
                 let stuck: Vec<usize> = (0..program.setup.vcpus).filter(running).collect();
                 let ending = |vcpu: usize| Left::Ended(Ending::Stuck { place: run.kicks[vcpu].place() });
-                collected.extend(stuck.iter().map(|&vcpu| Outcome {
+                collected.extend(stuck.iter().map(|&vcpu| Brought {
                     vcpu,
                     events: Vec::new(),
                     waited: 0,

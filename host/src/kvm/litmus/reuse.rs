@@ -20,7 +20,7 @@ use super::super::{Context, Error, affinity};
 use super::helper::{Agenda, Helper};
 use super::machine::Hardware;
 use super::watchdog::Watchdog;
-use super::{Left, Outcome, Placement, Run, collect, faulty};
+use super::{Brought, Left, Placement, ProgramRun, collect, faulty};
 use crate::kvm::lock;
 use vtick_contract::fault::Fault;
 use vtick_contract::{Action, Encoded, Ending, Event, Program, Return, TimerRegister, Transcript};
@@ -58,7 +58,7 @@ enum Crew {
     /// The only one: the caller.
     Caller(Seat, Watchdog),
     /// A thread each.
-    Threads(Vec<mpsc::Sender<Arc<Run>>>, mpsc::Receiver<Outcome>),
+    Threads(Vec<mpsc::Sender<Arc<ProgramRun>>>, mpsc::Receiver<Brought>),
 }
 
 /// A vCPU between two programs.
@@ -156,7 +156,7 @@ impl Reused {
         let controller = self.controller(program.setup.routing);
         let hardware = Hardware { vm: Arc::clone(&self.vm), kicks: Arc::clone(&self.kicks), controller };
         let helper = Helper::Shared(Arc::clone(&self.agenda));
-        let run = Arc::new(Run::new(program, fault, Placement::Anywhere, hardware, Default::default(), helper));
+        let run = Arc::new(ProgramRun::new(program, fault, Placement::Anywhere, hardware, Default::default(), helper));
         let helped = program.actions().iter().any(is_later);
         if helped {
             self.agenda.begin(&run);
@@ -270,7 +270,7 @@ impl Crew {
         let (done, outcomes) = mpsc::channel();
         let mut runs = Vec::new();
         for mut seat in seats {
-            let (run, to_run) = mpsc::channel::<Arc<Run>>();
+            let (run, to_run) = mpsc::channel::<Arc<ProgramRun>>();
             let (kicks, done) = (Arc::clone(kicks), done.clone());
             let body = move || {
                 let _here = kicks[seat.index].here_i_am();
@@ -290,7 +290,7 @@ impl Crew {
     }
 
     /// Has every vCPU run its part, to its end or until it is stopped.
-    fn run(&mut self, run: &Arc<Run>, program: &Program) -> Result<Vec<Outcome>, Error> {
+    fn run(&mut self, run: &Arc<ProgramRun>, program: &Program) -> Result<Vec<Brought>, Error> {
         match self {
             Crew::Caller(seat, watchdog) => {
                 watchdog.arm(counter() + program.setup.limit);
@@ -310,7 +310,7 @@ impl Crew {
 
 impl Seat {
     /// Runs this vCPU's part of a program.
-    fn run(&mut self, run: &Run) -> Outcome {
+    fn run(&mut self, run: &ProgramRun) -> Brought {
         let mut events = Vec::with_capacity(64);
         let before = self.waited(run);
         let left = self
@@ -319,17 +319,17 @@ impl Seat {
             .and_then(|left| self.end(run).map(|()| left))
             .unwrap_or_else(|error| run.cannot_go_on(self.index, &error, &mut events));
         self.restart = matches!(left, Left::Ended(Ending::Stopped(_)));
-        Outcome { vcpu: self.index, events, waited: self.waited(run) - before, left }
+        Brought { vcpu: self.index, events, waited: self.waited(run) - before, left }
     }
 
     /// How long its thread has waited for a CPU, in ticks. Only of a program that sleeps: reading costs, and only how
     /// long a sleep lasts is judged by it.
-    fn waited(&self, run: &Run) -> u64 {
+    fn waited(&self, run: &ProgramRun) -> u64 {
         self.delay.as_ref().filter(|_| run.sleeps).map_or(0, |delay| clock::ticks(delay.read()))
     }
 
     /// Brings the guest to where it asks what to do, and answers.
-    fn begin(&mut self, run: &Run, events: &mut Vec<Event>) -> Result<(), Error> {
+    fn begin(&mut self, run: &ProgramRun, events: &mut Vec<Event>) -> Result<(), Error> {
         if std::mem::take(&mut self.restart) {
             run.vm.restart(&self.vcpu, self.index)?;
         }
@@ -367,7 +367,7 @@ impl Seat {
     }
 
     /// Gives back what the program's actions changed of this thread and its vCPU.
-    fn end(&mut self, run: &Run) -> Result<(), Error> {
+    fn end(&mut self, run: &ProgramRun) -> Result<(), Error> {
         for action in &run.actions {
             match action {
                 Action::Migrate => affinity::unpin()?,

@@ -11,7 +11,7 @@ use super::super::clock::{self, counter};
 use super::super::vcpu::Vcpu;
 use super::super::{Error, affinity, guest, log, registers};
 use super::machine::SavedVcpu;
-use super::{Left, MOST_STOPS, Outcome, Placement, Run};
+use super::{Brought, Left, MOST_STOPS, Placement, ProgramRun};
 use vtick_contract::{Action, Ending, Event, GuestRecord, Return, Storm};
 use vtick_core::controller::Access;
 use vtick_core::exit::Exit;
@@ -21,16 +21,16 @@ use vtick_core::lines::Levels;
 const AT_ONCE: usize = 16;
 const _: () = assert!(MAX_RECORDS.is_multiple_of(AT_ONCE));
 
-impl Run {
+impl ProgramRun {
     /// Runs vCPU `index`; the GIC knows of the levels `seen`.
-    pub(super) fn vcpu_thread(&self, index: usize, mut vcpu: Vcpu, seen: Levels) -> Outcome {
+    pub(super) fn vcpu_thread(&self, index: usize, mut vcpu: Vcpu, seen: Levels) -> Brought {
         // Room for what programs leave, so that nothing is allocated between exits.
         let mut events = Vec::with_capacity(4096);
         let left = self
             .run_vcpu(index, &mut vcpu, seen, &mut events)
             .unwrap_or_else(|error| self.cannot_go_on(index, &error, &mut events));
         let waited = clock::ticks(self.kicks[index].run_delay());
-        Outcome { vcpu: index, events, waited, left }
+        Brought { vcpu: index, events, waited, left }
     }
 
     /// A system call of this vCPU's thread failed.

@@ -8,7 +8,7 @@ use vtick_abi::litmus::Header;
 use vtick_abi::mailbox;
 use vtick_abi::measure::Config;
 
-use super::{Ended, MeasureError, Run, watch};
+use super::{Ended, MeasureError, MeasuredRun, watch};
 use crate::kvm::irqchip::{Counted, User};
 use crate::kvm::lock;
 use crate::kvm::vm::Vm;
@@ -25,7 +25,7 @@ pub(in crate::kvm) fn accesses() -> Result<AccessCosts, MeasureError> {
     vm.write_records(PROGRAM_BASE, &[header])?;
     vm.write_records(PROGRAM_BASE + size_of::<Header>() as u64, &ops)?;
     let (vcpu, kick) = vm.vcpu(0)?;
-    let run = Arc::new(Run {
+    let run = Arc::new(MeasuredRun {
         vm,
         controller: Controller::new(1, Routing::Gic),
         kicks: vec![kick],

@@ -69,7 +69,7 @@ impl MeasureError {
 }
 
 /// What the threads of a measurement share.
-struct Run {
+struct MeasuredRun {
     vm: Vm,
     controller: Controller,
     kicks: Vec<Kick>,
@@ -114,7 +114,7 @@ pub(super) fn measure(scenario: &Scenario, irqchip: Irqchip, plant: u64) -> Resu
         Irqchip::Vgicv2 => Some(vgic::create(&vm.fd, Vgic::V2)?),
         Irqchip::Vgicv3 => Some(vgic::create(&vm.fd, Vgic::V3)?),
     };
-    let run = Arc::new(Run {
+    let run = Arc::new(MeasuredRun {
         vm,
         controller: Controller::new(scenario.vcpus, Routing::Gic),
         kicks,
@@ -153,7 +153,7 @@ pub(super) fn measure(scenario: &Scenario, irqchip: Irqchip, plant: u64) -> Resu
     Ok(all)
 }
 
-fn start(run: &Arc<Run>, scenario: &Scenario, vcpus: Vec<Vcpu>) -> Result<Vec<Thread>, Error> {
+fn start(run: &Arc<MeasuredRun>, scenario: &Scenario, vcpus: Vec<Vcpu>) -> Result<Vec<Thread>, Error> {
     let mut threads = Vec::new();
     for (cpu, vcpu) in vcpus.into_iter().enumerate() {
         let (run, mut measurement) = (Arc::clone(run), Measurement::new(scenario, run.irqchip));
@@ -174,7 +174,7 @@ fn start(run: &Arc<Run>, scenario: &Scenario, vcpus: Vec<Vcpu>) -> Result<Vec<Th
 }
 
 /// Waits for the vCPUs' threads to end. Those that hand over no samples for too long are stopped.
-fn watch(run: &Run, threads: Vec<Thread>, config: &Config) -> Result<Vec<Ended>, Error> {
+fn watch(run: &MeasuredRun, threads: Vec<Thread>, config: &Config) -> Result<Vec<Ended>, Error> {
     let batch = BATCH * (4 * config.delay.max(config.period) + clock::cntfrq() / 5_000);
     let patience = clock::duration(batch * threads.len() as u64 + 2 * clock::cntfrq());
     let mut stops = 0;

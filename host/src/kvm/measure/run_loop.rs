@@ -6,7 +6,7 @@ use vtick_abi::layout::{MAILBOX_BASE, records_base};
 use vtick_abi::mailbox;
 use vtick_abi::measure::{MAX_SAMPLES, Sample};
 
-use super::{BATCH, Run};
+use super::{BATCH, MeasuredRun};
 use crate::kvm::conditions::resident;
 use crate::kvm::irqchip::{self, Bare, Kernel, User};
 use crate::kvm::vcpu::Vcpu;
@@ -28,7 +28,7 @@ struct Books<'a> {
     offset: u64,
 }
 
-impl Run {
+impl MeasuredRun {
     /// Runs a vCPU to its end.
     pub(super) fn run_vcpu(&self, cpu: usize, vcpu: Vcpu, measurement: &mut Measurement) -> Result<Ending, Error> {
         let seen = Levels::NONE;

@@ -6,7 +6,7 @@ use vtick_abi::litmus::{Op, code, kind};
 use vtick_abi::mailbox;
 
 use super::super::requests::Request;
-use super::super::vcpu::{Run, Vcpu};
+use super::super::vcpu::{KvmRun, Vcpu};
 use super::super::{Judge, LEVELS};
 use crate::{Action, Clause, Ending};
 use vtick_core::exit::Exit;
@@ -40,7 +40,7 @@ fn signals(judge: &Judge, vcpu: &Vcpu) -> Vec<Signal> {
 fn returns_have_causes(judge: &mut Judge, vcpu: &Vcpu) {
     let mut signals = signals(judge, vcpu);
     let kick = judge.tolerance.kick;
-    for &Run { exit, told, immediate, .. } in &vcpu.runs {
+    for &KvmRun { exit, told, immediate, .. } in &vcpu.runs {
         match exit.exit {
             Exit::Interrupted => {}
             Exit::MmioRead { .. } | Exit::MmioWrite { .. } => continue,

@@ -3,7 +3,7 @@
 
 use vtick_abi::litmus::{code, sysreg};
 
-use super::super::vcpu::{Run, Vcpu};
+use super::super::vcpu::{KvmRun, Vcpu};
 use super::super::{Judge, LEVELS};
 use crate::Clause;
 use vtick_core::lines::Levels;
@@ -13,7 +13,7 @@ const KNOWN: u64 = Levels::VTIMER.0 | Levels::PTIMER.0 | Levels::PMU.0;
 
 pub(crate) fn judge(judge: &mut Judge, vcpu: &Vcpu) {
     for run in &vcpu.runs {
-        let Run { exit, looked, .. } = *run;
+        let KvmRun { exit, looked, .. } = *run;
         let unknown = exit.levels.0 & !KNOWN;
         if unknown != 0 && judge.version_is_1 {
             let what = format!("{exit}; no version of the capability speaks of bits {unknown:#x}");
@@ -46,7 +46,7 @@ pub(crate) fn pmu_is_restored(judge: &mut Judge, vcpu: &Vcpu) {
     for &(at, high) in &vcpu.restored {
         // With immediate_exit set the field is left as it was.
         let shown = vcpu.runs.iter().find(|run| run.exit.entered >= at && !run.immediate);
-        let Some(Run { exit, .. }) = shown.filter(|run| run.exit.levels.contains(Levels::PMU) != high) else {
+        let Some(KvmRun { exit, .. }) = shown.filter(|run| run.exit.levels.contains(Levels::PMU) != high) else {
             continue;
         };
         let written = vcpu.traced.iter().any(|traced| {
@@ -65,7 +65,7 @@ pub(crate) fn pmu_is_restored(judge: &mut Judge, vcpu: &Vcpu) {
 }
 
 /// Since when the levels that are shown wrong have been otherwise.
-fn why(vcpu: &Vcpu, run: &Run, wrong: u64) -> String {
+fn why(vcpu: &Vcpu, run: &KvmRun, wrong: u64) -> String {
     let Some((device, history)) = LEVELS.into_iter().zip(&vcpu.devices).find(|(level, _)| wrong & level.0 != 0) else {
         return String::new();
     };
@@ -83,7 +83,7 @@ fn why(vcpu: &Vcpu, run: &Run, wrong: u64) -> String {
 
 /// In a VM with an in-kernel interrupt controller no level is ever shown.
 pub(crate) fn of_vgic_vm(judge: &mut Judge, vcpu: &Vcpu) {
-    for Run { exit, .. } in vcpu.runs.iter().filter(|run| run.exit.levels != Levels::NONE) {
+    for KvmRun { exit, .. } in vcpu.runs.iter().filter(|run| run.exit.levels != Levels::NONE) {
         let what = format!("{exit}; expected none, for the VM has an in-kernel interrupt controller");
         judge.object(Clause::C2, "level-in-vgic-vm", vcpu.index, exit.returned, what);
     }
