@@ -5,13 +5,13 @@
 //! disturbed as far as their transcripts show, or one in every run. Each run has more patience than the one before.
 
 use super::case::Case;
-use super::cause;
 use super::check::{second_opinion, verdict_of, with_second_opinion};
 use super::pace::Terms;
 use super::program::Program;
 use super::record::record;
 use super::transcript::{Ending, Transcript};
 use super::verdict::{Judged, Judgement, Unheld};
+use super::{cause, diagnosis};
 use crate::CheckRecord;
 use vtick_core::Host;
 
@@ -53,7 +53,9 @@ pub fn run<E: std::fmt::Display>(
             true => second_opinion(host, &program, &transcript),
             false => Vec::new(),
         };
-        let judged = with_second_opinion(verdict_of(&program, &judge, &transcript), &opinions);
+        let sane = if matches!(case, Case::File(_)) { diagnosis::no_panic(&transcript) } else { Ok(()) };
+        let judged = sane.and_then(|()| verdict_of(&program, &judge, &transcript));
+        let judged = with_second_opinion(judged, &opinions);
         let lag = transcript.timer_lag().filter(|_| terms.time_is_real);
         let proof = Proof::of(&transcript, &program, terms);
         if let Some(verdict) = seen.take(judged, proof, lag) {
