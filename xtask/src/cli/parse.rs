@@ -31,6 +31,9 @@ impl Options {
                     "`cargo xtask {command}` has no option {name}: the command runs nothing in a host"
                 ));
             }
+            if WITHOUT_OUTPUT.contains(&command) && own == "--output" {
+                return Err(format!("`cargo xtask {command}` has no option --output; redirect its output with > FILE"));
+            }
             if SINGLE.contains(&own) && !given.insert(own.to_owned()) {
                 return Err(format!("{name} is given more than once: which is meant?"));
             }
@@ -132,14 +135,31 @@ const SINGLE: [&str; 10] = [
 ];
 
 /// Commands that run nothing in a host, and options that say something of one: there they would be taken for nothing.
-const WITHOUT_HOST: [&str; 11] =
-    ["build", "browser", "compare", "dist", "doctor", "guest", "kernels", "lint", "reference", "report", "selftest"];
-const OF_HOST: [&str; 12] = [
+const WITHOUT_HOST: [&str; 13] = [
+    "build",
+    "browser",
+    "compare",
+    "dist",
+    "doctor",
+    "export",
+    "guest",
+    "kconfig",
+    "kernels",
+    "lint",
+    "reference",
+    "report",
+    "selftest",
+];
+/// Commands that print what they have to say.
+const WITHOUT_OUTPUT: [&str; 8] = ["browser", "compare", "doctor", "guest", "kconfig", "kernels", "lint", "report"];
+const OF_HOST: [&str; 14] = [
     "--kernel",
     "--host",
     "--mode",
     "--host-gic",
     "--host-cpus",
+    "--host-append",
+    "--clock",
     "--cpu",
     "--memory",
     "--timeout",
@@ -233,6 +253,8 @@ mod tests {
     fn an_option_that_means_nothing_to_a_command_is_not_taken_for_nothing() {
         let error = Options::parse("lint", ["--mode".to_owned(), "vhe".to_owned()]).unwrap_err();
         assert_eq!(error, "`cargo xtask lint` has no option --mode: the command runs nothing in a host");
+        let error = Options::parse("report", ["a.json", "--output", "x"].map(str::to_owned)).unwrap_err();
+        assert_eq!(error, "`cargo xtask report` has no option --output; redirect its output with > FILE");
         Options::parse("boot", ["--memory", "512M", "--host-memory", "2G"].map(str::to_owned)).unwrap();
     }
 }
