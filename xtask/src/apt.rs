@@ -2,6 +2,9 @@
 //! settings and trusted keys. It needs no root and changes nothing of the machine; apt checks every signature and
 //! digest. It is only called when something is missing from the cache.
 
+mod said;
+mod sources;
+
 use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::fmt::{self, Write};
@@ -11,20 +14,12 @@ use std::process::Command;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 
+pub(crate) use self::said::{Available, Described};
+use self::said::{parse_descriptions, parse_madison, reached_nothing, unreachable};
+use self::sources::{Source, kernel_sources, parse_targets, sources_file};
 use crate::cache::{Cache, Lock};
 use crate::process::{Interrupted, capture, failure, run};
 use crate::progress::Step;
-
-/// The keys with which Debian signs its archive, where Debian's own package puts them. Without it, apt's own choice of
-/// trusted keys applies.
-const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
-
-/// Suites that are looked through for kernels, where the archive has them. apt says nothing of suites that are not
-/// configured, so their names have to be known.
-const KERNEL_SUITES: [&str; 7] =
-    ["bookworm", "bookworm-updates", "bookworm-backports", "trixie", "trixie-updates", "trixie-backports", "sid"];
-/// The same in the security archive, which stands elsewhere.
-const KERNEL_SECURITY_SUITES: [&str; 2] = ["bookworm-security", "trixie-security"];
 
 /// The error of what the package indexes do not have: newer ones may.
 #[derive(Debug)]
@@ -56,42 +51,6 @@ pub(crate) struct Apt {
     folder: PathBuf,
     fresh: Cell<bool>,
     _lock: Lock,
-}
-
-/// A package in one version and suite.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Available {
-    /// Its name, without architecture.
-    pub(crate) package: String,
-    /// Its version.
-    pub(crate) version: String,
-    /// The suite that has it, such as `trixie-security`.
-    pub(crate) suite: String,
-}
-
-/// What a package needs, as its description says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Described {
-    /// Its name, without architecture.
-    pub(crate) package: String,
-    /// Its version.
-    pub(crate) version: String,
-    /// The field Depends, empty if there is none.
-    pub(crate) depends: String,
-}
-
-/// Where the machine gets Debian's packages from: one configured suite.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Source {
-    uri: String,
-    suite: String,
-    component: String,
-}
-
-impl Source {
-    fn is_security(&self) -> bool {
-        self.suite.ends_with("-security")
-    }
 }
 
 impl Apt {
@@ -307,78 +266,12 @@ fn not_indexed(error: anyhow::Error) -> anyhow::Error {
     }
 }
 
-/// Why `apt-get update` fetched nothing and found nothing unchanged, if that is what it says.
-fn reached_nothing(said: &[String]) -> Option<String> {
-    let is = |line: &&String, words: &[&str]| words.iter().any(|word| line.starts_with(word));
-    if said.iter().any(|line| is(&line, &["Get:", "Hit:"])) {
-        return None;
-    }
-    let why = said.iter().find(|line| is(line, &["W: Failed to fetch", "E: Failed to fetch", "E:", "W:"]));
-    Some(why.map_or_else(|| "apt-get update fetched nothing".to_owned(), |line| reason(&line[2..])))
-}
-
-/// Why nothing at all came from the archive, if `apt-get download` says so. An archive that answers has a number for an
-/// error, such as 404.
-fn unreachable(said: &[String]) -> Option<String> {
-    let mut failed = said.iter().filter_map(|line| line.strip_prefix("E: Failed to fetch ")).map(reason).peekable();
-    let first = failed.peek().cloned()?;
-    failed.all(|why| !why.starts_with(|c: char| c.is_ascii_digit())).then_some(first)
-}
-
-/// What apt says behind an address.
-fn reason(failed: &str) -> String {
-    failed.split_once("  ").map_or(failed, |(_, reason)| reason).trim().to_owned()
-}
-
 /// The command that lists the configured sources of packages.
 pub(crate) fn targets() -> Command {
     let mut command = Command::new("apt-get");
     command.args(["indextargets", "--format", "$(CREATED_BY)|$(ORIGIN)|$(REPO_URI)|$(RELEASE)|$(COMPONENT)"]);
     command.env("LC_ALL", "C");
     command
-}
-
-fn parse_targets(text: &str) -> Vec<Source> {
-    let sources: BTreeSet<_> = text
-        .lines()
-        .filter_map(|line| match line.split('|').collect::<Vec<_>>()[..] {
-            ["Packages", "Debian", uri, suite, component] => {
-                Some(Source { uri: uri.into(), suite: suite.into(), component: component.into() })
-            }
-            _ => None,
-        })
-        .collect();
-    sources.into_iter().collect()
-}
-
-/// Every suite that may hold kernels, at the places where the configured ones are.
-fn kernel_sources(configured: &[Source]) -> Vec<Source> {
-    let mut sources = BTreeSet::new();
-    for source in configured {
-        let suites: &[&str] = if source.is_security() { &KERNEL_SECURITY_SUITES } else { &KERNEL_SUITES };
-        sources.extend(suites.iter().map(|suite| Source {
-            uri: source.uri.clone(),
-            suite: (*suite).to_owned(),
-            component: "main".to_owned(),
-        }));
-    }
-    sources.into_iter().collect()
-}
-
-fn sources_file(sources: &[Source], architectures: &[&str]) -> String {
-    let mut text = String::new();
-    for Source { uri, suite, component } in sources {
-        let architectures = architectures.join(" ");
-        let paragraph = format!(
-            "Types: deb\nURIs: {uri}\nSuites: {suite}\nComponents: {component}\nArchitectures: {architectures}\n"
-        );
-        text.push_str(&paragraph);
-        if Path::new(KEYRING).exists() {
-            writeln!(text, "Signed-By: {KEYRING}").expect("a string takes everything");
-        }
-        text.push('\n');
-    }
-    text
 }
 
 /// The settings in which the private apt differs from the machine's.
@@ -419,32 +312,6 @@ APT::Sandbox::User "root";
     text
 }
 
-/// Reads `apt-cache show`: paragraphs of fields.
-fn parse_descriptions(text: &str) -> Vec<Described> {
-    let described = text.split("\n\n").filter_map(|paragraph| {
-        let field = |name: &str| paragraph.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
-        Some(Described {
-            package: field("Package")?.to_owned(),
-            version: field("Version")?.to_owned(),
-            depends: field("Depends").unwrap_or_default().to_owned(),
-        })
-    });
-    described.collect()
-}
-
-/// Reads `apt-cache madison`: `package[:arch] | version | URI suite/component arch Packages`.
-fn parse_madison(text: &str) -> Vec<Available> {
-    text.lines()
-        .filter_map(|line| {
-            let mut columns = line.split('|').map(str::trim);
-            let package = columns.next()?.split(':').next()?;
-            let version = columns.next()?;
-            let suite = columns.next()?.split_whitespace().nth(1)?.split('/').next()?;
-            Some(Available { package: package.into(), version: version.into(), suite: suite.into() })
-        })
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -463,74 +330,5 @@ mod tests {
         assert_eq!(age_after("a"), long_ago);
         assert!(age_after("b") > long_ago);
         assert_eq!(fs::read_to_string(&file).unwrap(), "b");
-    }
-
-    #[test]
-    fn only_package_indexes_of_debian_itself_become_sources() {
-        let text = "Packages|Debian|http://mirror/debian/|bookworm|main\n\
-                    DEP-11|Debian|http://mirror/debian/|bookworm|main\n\
-                    Packages|Debian|http://mirror/debian/|bookworm|main\n\
-                    Packages|Some Vendor|http://vendor/apt/|stable|main\n\
-                    Packages|Debian|http://mirror/debian-security/|bookworm-security|main\n";
-        let uris: Vec<_> = parse_targets(text).into_iter().map(|s| (s.uri, s.suite)).collect();
-        let expected = [("http://mirror/debian-security/", "bookworm-security"), ("http://mirror/debian/", "bookworm")];
-        assert_eq!(uris, expected.map(|(uri, suite)| (uri.to_owned(), suite.to_owned())));
-    }
-
-    #[test]
-    fn kernels_are_looked_for_in_suites_that_are_not_configured_at_the_configured_places() {
-        let source = |uri: &str, suite: &str| Source { uri: uri.into(), suite: suite.into(), component: "main".into() };
-        let sources =
-            kernel_sources(&[source("a", "bookworm"), source("a", "bookworm-updates"), source("b", "x-security")]);
-        assert!(sources.contains(&source("a", "sid")));
-        assert!(sources.contains(&source("b", "trixie-security")));
-        assert!(!sources.contains(&source("b", "sid")) && !sources.contains(&source("a", "trixie-security")));
-        assert_eq!(sources.len(), KERNEL_SUITES.len() + KERNEL_SECURITY_SUITES.len());
-    }
-
-    #[test]
-    fn descriptions_give_what_each_version_of_a_package_depends_on() {
-        let text =
-            "Package: a\nVersion: 2\nDepends: b (= 2), c | d\n\nPackage: a\nSource: x\nVersion: 1\nDescription: y\n";
-        let of = |version: &str, depends: &str| Described {
-            package: "a".into(),
-            version: version.into(),
-            depends: depends.into(),
-        };
-        assert_eq!(parse_descriptions(text), [of("2", "b (= 2), c | d"), of("1", "")]);
-    }
-
-    #[test]
-    fn an_archive_that_is_not_reached_is_told_from_one_of_which_a_suite_is_gone() {
-        let said = |text: &str| reached_nothing(&text.lines().map(str::to_owned).collect::<Vec<_>>());
-        let offline = "Ign:1 http://mirror/debian bookworm InRelease\nErr:1 http://mirror/debian bookworm InRelease\n\
-                       Reading package lists...\nW: Failed to fetch http://mirror/debian/x  Could not resolve 'mirror'\n\
-                       W: Some index files failed to download.";
-        assert_eq!(said(offline).as_deref(), Some("Could not resolve 'mirror'"));
-        assert_eq!(said("Hit:1 http://mirror/debian sid InRelease\nErr:2 http://mirror/debian gone Release"), None);
-        assert_eq!(said("Get:1 http://mirror/debian sid InRelease [1 kB]"), None);
-        assert_eq!(said("Reading package lists...").as_deref(), Some("apt-get update fetched nothing"));
-    }
-
-    #[test]
-    fn an_archive_that_cannot_be_reached_is_told_from_one_that_has_a_package_no_longer() {
-        let said = |text: &str| unreachable(&text.lines().map(str::to_owned).collect::<Vec<_>>());
-        let offline = "Err:1 http://mirror/debian sid/main arm64 a arm64 1\n  Temporary failure resolving 'mirror'\n\
-                       E: Failed to fetch http://mirror/pool/a.deb  Temporary failure resolving 'mirror'";
-        assert_eq!(said(offline).as_deref(), Some("Temporary failure resolving 'mirror'"));
-        assert_eq!(said("E: Failed to fetch http://mirror/pool/a.deb  404  Not Found [IP: 10.0.0.1 80]"), None);
-        assert_eq!(said("E: Can't find a source to download version '1' of 'a:arm64'"), None);
-    }
-
-    #[test]
-    fn madison_gives_package_version_and_suite() {
-        let text =
-            " linux-image-7.3.4:arm64 | 7.3.4-1~bpo13+1 | http://mirror/debian trixie-backports/main arm64 Packages\n";
-        let expected = Available {
-            package: "linux-image-7.3.4".into(),
-            version: "7.3.4-1~bpo13+1".into(),
-            suite: "trixie-backports".into(),
-        };
-        assert_eq!(parse_madison(text), [expected]);
     }
 }

@@ -137,9 +137,9 @@ mod tests {
 
     #[test]
     fn a_vcpu_that_oversleeps_in_any_of_three_ways_looks_like_a_wfi_that_never_wakes() {
-        let awake = Stopped { in_wfi: false, ..crate::transcript::overslept() };
+        let awake = Stopped { in_wfi: false, ..Stopped::overslept() };
         let at = |stopped| recognise(&transcript(Vec::new(), Ending::Stopped(stopped)));
-        assert_eq!(at(crate::transcript::overslept()), Some(WFI_NEVER_WAKES));
+        assert_eq!(at(Stopped::overslept()), Some(WFI_NEVER_WAKES));
         assert_eq!(at(Stopped { in_hvc: true, ..awake.clone() }), Some(WFI_NEVER_WAKES));
         assert_eq!(at(Stopped { suspended: true, ..awake.clone() }), Some(WFI_NEVER_WAKES));
         assert_eq!(at(awake), None);
@@ -148,7 +148,7 @@ mod tests {
     #[test]
     fn a_storm_is_told_by_the_device_whose_level_is_high() {
         let at = |levels| {
-            let stopped = Stopped { levels, ..crate::transcript::overslept() };
+            let stopped = Stopped { levels, ..Stopped::overslept() };
             let storm = Storm { returns: 9, alike: 9, period: 5, exit: Exit::Interrupted, levels, stopped };
             recognise(&transcript(Vec::new(), Ending::Storm(storm))).map(|cause| cause.fixed_by)
         };

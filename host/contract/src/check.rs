@@ -3,8 +3,7 @@
 use super::expect::Expected;
 use super::model::{self, Objection, Tolerance};
 use super::verdict::{Judged, Unheld, not_exercised, violated};
-use super::{Clause, Fault, Program, Transcript};
-use super::{deviation, diagnosis};
+use super::{Clause, Fault, Program, Transcript, deviation, diagnosis};
 use serde::Serialize;
 
 use vtick_core::Host;

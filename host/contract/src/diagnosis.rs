@@ -114,7 +114,11 @@ mod tests {
         assert_eq!(stuck, Err(Unheld::Violated(due)));
         let own = broke(Ending::HarnessError { message: "no memory".to_owned() }, None);
         assert_eq!(own, Err(Unheld::HarnessError("no memory".to_owned())));
-        assert_eq!(broke(Ending::Stopped(crate::transcript::overslept()), None), Ok(()), "some programs may not end");
+        assert_eq!(
+            broke(Ending::Stopped(vtick_core::stopped::Stopped::overslept()), None),
+            Ok(()),
+            "some programs may not end"
+        );
     }
 
     #[test]

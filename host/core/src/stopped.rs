@@ -47,6 +47,16 @@ impl Stopped {
     }
 }
 
+#[cfg(any(test, feature = "fixtures"))]
+impl Stopped {
+    /// A vCPU in WFI, whose vtimer's output has been due for 4000 ticks and was not reported.
+    pub fn overslept() -> Stopped {
+        let symbol = "0x40081234".to_owned();
+        let (pc, pstate) = (0x4008_1234, 0x3c5);
+        Stopped { pc, symbol, in_wfi: true, pstate, cntv_ctl: 5, cntv_cval: 1000, cntvct: 5000, ..Stopped::default() }
+    }
+}
+
 impl std::fmt::Display for Stopped {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Stopped { symbol, pstate, cntv_ctl, cntv_cval, cntvct, levels, .. } = self;
@@ -158,10 +168,8 @@ fn timers(s: &Stopped) -> String {
 mod tests {
     use super::*;
 
-    /// A vCPU in WFI, whose vtimer's output has been due for 4000 ticks and was not reported.
     fn stopped() -> Stopped {
-        let symbol = "0x40081234 (litmus::wfi+0x8)".to_owned();
-        Stopped { symbol, in_wfi: true, cntv_ctl: 5, cntv_cval: 1000, cntvct: 5000, ..Stopped::default() }
+        Stopped { symbol: "0x40081234 (litmus::wfi+0x8)".to_owned(), ..Stopped::overslept() }
     }
 
     #[test]

@@ -231,19 +231,7 @@ mod tests {
 
     fn snapshot() -> Snapshot {
         let el1 = El1 { vbar: 0x4009_0000, ..El1::default() };
-        // In WFI, with an output of the vtimer that has been due for 4000 ticks and was not reported.
-        let symbol = "0x40081234".to_owned();
-        let stopped = Stopped {
-            pc: 0x4008_1234,
-            symbol,
-            in_wfi: true,
-            pstate: 0x3c5,
-            cntv_ctl: 5,
-            cntv_cval: 1000,
-            cntvct: 5000,
-            ..Stopped::default()
-        };
-        Snapshot { stopped, off: false, x: [7; 31], el1 }
+        Snapshot { stopped: Stopped::overslept(), off: false, x: [7; 31], el1 }
     }
 
     fn with(change: impl FnOnce(&mut Snapshot)) -> Snapshot {

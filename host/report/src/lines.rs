@@ -6,9 +6,7 @@ use serde::Serialize;
 use vtick_contract::Meaning;
 use vtick_core::Unit;
 
-use vtick_contract::CheckRecord;
-use vtick_contract::Tally;
-use vtick_contract::{Clause, Verdict};
+use vtick_contract::{CheckRecord, Clause, Tally, Verdict};
 use vtick_core::Host;
 use vtick_core::cause::Cause;
 use vtick_latency::{Hop, HopSummary, Irqchip, Outcome, Summary};

@@ -2,13 +2,10 @@
 
 use owo_colors::OwoColorize;
 
-use vtick_contract::CheckRecord;
-use vtick_contract::Tally;
 use vtick_contract::fault::Described;
 use vtick_contract::model::Objection;
-use vtick_contract::{Costs, Judgement, Verdict, reproducer, shorten};
-use vtick_core::Host;
-use vtick_core::Unit;
+use vtick_contract::{CheckRecord, Costs, Judgement, Tally, Verdict, reproducer, shorten};
+use vtick_core::{Host, Unit};
 use vtick_shell::say::{print, println};
 
 /// Two lines: what machine this is, and what a figure means here.

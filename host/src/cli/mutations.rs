@@ -9,11 +9,10 @@ use vtick_abi::measure::Sample;
 
 use super::{Cli, Command, compare, report};
 use vtick_contract::{Ending, Event, GuestRecord, Program, Return, Transcript, checks};
-use vtick_core::Host;
-use vtick_core::Unit;
 use vtick_core::exit::Exit;
 use vtick_core::lines::{Levels, Line};
 use vtick_core::stopped::Stopped;
+use vtick_core::{Host, Unit};
 use vtick_latency::{Irqchip, Ledger, Measurement, SCENARIOS, Scenario};
 use vtick_report::Record;
 use vtick_shell::say::captured;
@@ -97,11 +96,7 @@ fn transcript(program: &Program) -> Transcript {
     }
     let actions = 0..program.actions().len();
     events.extend(actions.map(|action| Event::Action { at: 2000, action, result: -22, due: None }));
-    let endings =
-        vec![
-            Ending::Stopped(Stopped { in_wfi: true, cntv_ctl: 5, cntv_cval: 1000, cntvct: 5000, ..Stopped::default() });
-            program.setup.vcpus
-        ];
+    let endings = vec![Ending::Stopped(Stopped::overslept()); program.setup.vcpus];
     Transcript::new(program, events, endings, 100)
 }
 

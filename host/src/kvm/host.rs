@@ -5,11 +5,9 @@ use std::fs;
 use std::path::Path;
 
 use super::log::Log;
-use super::vgic;
-use super::{affinity, clock, vm};
+use super::{affinity, clock, vgic, vm};
 use crate::identity;
-use vtick_core::Vgic;
-use vtick_core::{Host, Unit};
+use vtick_core::{Host, Unit, Vgic};
 use vtick_latency::{power, settings};
 
 /// Describes the host, as far as it can be found out without changing anything.

@@ -10,16 +10,14 @@ use vtick_shell::check_writable;
 use super::survive::{RECORD, survive};
 use super::view::saved;
 use super::{CANNOT_RUN, check_target, plan, programs, runs_natively, together, wanted, watch};
-use crate::artifacts;
 use crate::cache::Cache;
 use crate::cli::Options;
 use crate::emulated::Files;
-use crate::kernel;
-use crate::native;
 use crate::process::{Interrupted, run_in_view};
 use crate::say::say;
 use crate::target::{Target, Work};
 use crate::toolchain::{Toolchain, cargo};
+use crate::{artifacts, kernel, native};
 
 /// Where it writes it on another machine: in the folder in which it runs.
 const RECORD_THERE: &str = "record.json";

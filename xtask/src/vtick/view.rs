@@ -54,15 +54,12 @@ pub(crate) fn view(cache: &Cache, command: &str, options: &Options) -> Result<i3
 
 /// `cargo xtask export`: what the runner writes of a check, which takes no host either.
 pub(crate) fn export(options: &Options) -> Result<i32> {
-    let mut arguments: Vec<OsString> = options.forwarded.iter().map(OsString::from).collect();
-    arguments.extend(options.output.iter().flat_map(|path| ["--output".into(), path.into()]));
-    on_this_machine("export", &arguments)
+    on_this_machine("export", &forwarded(options))
 }
 
 /// `cargo xtask selftest`: the test that the runner writes for the kernel's own suite, signed off by whom git knows.
 pub(crate) fn selftest(options: &Options) -> Result<i32> {
-    let mut arguments: Vec<OsString> = options.forwarded.iter().map(OsString::from).collect();
-    arguments.extend(options.output.iter().flat_map(|path| ["--output".into(), path.into()]));
+    let mut arguments = forwarded(options);
     if !options.forwarded.iter().any(|argument| argument.starts_with("--author")) {
         let known = |name: &str| run(Command::new("git").args(["config", name]), None).ok();
         if let (Some(name), Some(address)) = (known("user.name"), known("user.email")) {
@@ -70,6 +67,12 @@ pub(crate) fn selftest(options: &Options) -> Result<i32> {
         }
     }
     on_this_machine("selftest", &arguments)
+}
+
+/// The arguments for the runner, which writes to --output itself.
+fn forwarded(options: &Options) -> Vec<OsString> {
+    let output = options.output.iter().flat_map(|path| ["--output".into(), path.into()]);
+    options.forwarded.iter().map(OsString::from).chain(output).collect()
 }
 
 fn on_this_machine(command: &str, arguments: &[OsString]) -> Result<i32> {

@@ -4,13 +4,13 @@ use vtick_abi::mailbox::SCRATCH_VALUE;
 
 use super::super::program::{Action, ActionRef, Expectation, TimerRegister, Value};
 use super::judge::Needed;
-use super::template::Parts;
+use super::template::{Parts, wrapped};
 use super::{Number, Source, number};
 use vtick_core::Vgic;
 use vtick_core::lines::{Line, Routing};
 
 /// The most columns of a comment.
-const WIDTH: usize = 76;
+pub(super) const WIDTH: usize = 76;
 
 /// The longest time that ualarm() takes, in microseconds.
 const SHORT: u64 = 999_999;
@@ -227,27 +227,11 @@ fn opening(source: &Source<'_>) -> String {
         if index > 0 {
             text += " *\n";
         }
-        for line in textwrap(paragraph) {
+        for line in wrapped(paragraph, WIDTH, "", "") {
             text += &format!(" * {line}\n");
         }
     }
     text + " */\n"
-}
-
-pub(super) fn textwrap(text: &str) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    for word in text.split_whitespace() {
-        let line = lines.last_mut().expect("there is a line");
-        if !line.is_empty() && line.len() + word.len() >= WIDTH {
-            lines.push(word.to_owned());
-        } else {
-            if !line.is_empty() {
-                line.push(' ');
-            }
-            line.push_str(word);
-        }
-    }
-    lines
 }
 
 /// The function that does what the program asks its host for.

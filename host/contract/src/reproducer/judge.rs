@@ -184,13 +184,14 @@ impl Source<'_> {
 
 /// Levels by the names of include/uapi/linux/kvm.h.
 pub(super) fn of_levels(levels: Levels) -> String {
-    let names = [
-        (Levels::VTIMER, "KVM_ARM_DEV_EL1_VTIMER"),
-        (Levels::PTIMER, "KVM_ARM_DEV_EL1_PTIMER"),
-        (Levels::PMU, "KVM_ARM_DEV_PMU"),
-    ];
+    in_c(levels, ["KVM_ARM_DEV_EL1_VTIMER", "KVM_ARM_DEV_EL1_PTIMER", "KVM_ARM_DEV_PMU"])
+}
+
+/// Levels as an expression in C: the names of the vtimer's, the ptimer's and the PMU's bit.
+pub(super) fn in_c(levels: Levels, names: [&str; 3]) -> String {
+    let bits = [Levels::VTIMER, Levels::PTIMER, Levels::PMU].into_iter().zip(names);
     let mut said: Vec<String> =
-        names.iter().filter(|(bit, _)| levels.contains(*bit)).map(|(_, name)| (*name).to_owned()).collect();
+        bits.filter(|(bit, _)| levels.contains(*bit)).map(|(_, name)| name.to_owned()).collect();
     let unknown = levels.0 & !7;
     if unknown != 0 {
         said.push(format!("{unknown:#x}"));

@@ -1,4 +1,4 @@
-//! C files with places left open.
+//! C files with places left open, and text in lines.
 
 /// Functions and statements that stand only in programs which need them: lines between `//if NAME` and `//end`.
 pub(super) struct Parts<'a> {
@@ -27,4 +27,22 @@ impl Parts<'_> {
         }
         text
     }
+}
+
+/// Text in lines of at most `width` columns, as far as words allow: the first begins with `first`, the others with `rest`.
+pub(super) fn wrapped(text: &str, width: usize, first: &str, rest: &str) -> Vec<String> {
+    let (mut lines, mut line, mut is_begun) = (Vec::new(), first.to_owned(), false);
+    for word in text.split_whitespace() {
+        if is_begun && line.len() + 1 + word.len() > width {
+            lines.push(std::mem::replace(&mut line, rest.to_owned()));
+            is_begun = false;
+        }
+        if is_begun {
+            line.push(' ');
+        }
+        line.push_str(word);
+        is_begun = true;
+    }
+    lines.push(line);
+    lines
 }

@@ -235,19 +235,3 @@ impl Transcript {
         Some(Ptimer { ctl: last(sysreg::CNTP_CTL)?, cval: last(sysreg::CNTP_CVAL)?, count: at })
     }
 }
-
-/// A vCPU in WFI, whose vtimer's output has been due for 4000 ticks and was not reported.
-#[cfg(test)]
-pub(crate) fn overslept() -> Stopped {
-    let symbol = "0x40081234".to_owned();
-    Stopped {
-        pc: 0x4008_1234,
-        symbol,
-        in_wfi: true,
-        pstate: 0x3c5,
-        cntv_ctl: 5,
-        cntv_cval: 1000,
-        cntvct: 5000,
-        ..Stopped::default()
-    }
-}

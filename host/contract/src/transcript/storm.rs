@@ -49,7 +49,7 @@ mod tests {
 
     fn transcript(ending: impl Fn(Storm) -> Ending) -> Transcript {
         let returns: Vec<Return> = (1..=3000).map(|n| eintr(10 * n)).collect();
-        let storm = Storm::of(3000, returns.iter().rev(), crate::transcript::overslept()).unwrap();
+        let storm = Storm::of(3000, returns.iter().rev(), vtick_core::stopped::Stopped::overslept()).unwrap();
         let refusal = Refusal {
             at: 20_001,
             vcpu: None,

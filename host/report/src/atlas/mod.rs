@@ -9,8 +9,7 @@ use serde::Deserialize;
 
 use super::record::Measured;
 use super::verdicts::{Judged, Verdicts};
-use vtick_contract::Clause;
-use vtick_contract::Meaning;
+use vtick_contract::{Clause, Meaning};
 use vtick_core::Host;
 use vtick_latency::Irqchip;
 

@@ -5,8 +5,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use super::faults::{self, Fault};
 use super::{Atlas, Run};
 use crate::verdicts::Judged;
-use vtick_contract::Clause;
-use vtick_contract::Meaning;
+use vtick_contract::{Clause, Meaning};
 use vtick_core::figures::thousands;
 
 /// The page.

@@ -4,9 +4,8 @@ mod text;
 
 use super::record::Measured;
 use super::statistics::{mann_whitney, median_interval};
-use vtick_core::Host;
-use vtick_core::Unit;
 use vtick_core::figures::percent;
+use vtick_core::{Host, Unit};
 use vtick_latency::{Irqchip, Outcome, Scenario, Summary};
 
 /// Odds below which a difference of noisy figures is taken for real.

@@ -10,8 +10,7 @@ use std::fmt::Write;
 
 use super::latency::short;
 use super::record::Measured;
-use vtick_core::Host;
-use vtick_core::Unit;
+use vtick_core::{Host, Unit};
 use vtick_latency::Outcome;
 
 /// One measurement and the record it is from.

@@ -3,8 +3,7 @@
 use quick_junit::{NonSuccessKind, Property, Report, TestCase, TestCaseStatus, TestSuite};
 
 use super::{Judged, Verdicts};
-use vtick_contract::Clause;
-use vtick_contract::Meaning;
+use vtick_contract::{Clause, Meaning};
 
 /// Runs as JUnit XML: a suite per run and clause. An expected violation is a skipped test with its reason: JUnit has
 /// no word for it.

@@ -3,8 +3,7 @@
 use std::fmt::Write;
 
 use super::{Judged, Verdicts};
-use vtick_contract::Meaning;
-use vtick_contract::Overall;
+use vtick_contract::{Meaning, Overall};
 
 /// Runs as KTAP: one as it is, several as a subtest each, which is named after its kernel.
 pub fn ktap(runs: &[Verdicts]) -> String {

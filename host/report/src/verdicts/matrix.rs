@@ -4,8 +4,7 @@ use std::fmt::Write;
 
 use super::{Judged, Verdicts};
 use crate::latency::short;
-use vtick_contract::Clause;
-use vtick_contract::Meaning;
+use vtick_contract::{Clause, Meaning};
 
 /// Width of a run's column.
 const COLUMN: usize = 24;

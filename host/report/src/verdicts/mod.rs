@@ -12,10 +12,7 @@ use serde::Deserialize;
 
 use super::record;
 use super::terminal::MOST_LINES;
-use vtick_contract::CheckRecord;
-use vtick_contract::Meaning;
-use vtick_contract::Tally;
-use vtick_contract::{Clause, Judgement, Transcript, checks, shorten};
+use vtick_contract::{CheckRecord, Clause, Judgement, Meaning, Tally, Transcript, checks, shorten};
 use vtick_core::Host;
 
 pub use junit::junit;

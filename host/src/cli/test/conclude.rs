@@ -5,10 +5,7 @@ use super::args::TestArgs;
 use super::journal::Journal;
 use super::told::{conclusion, show};
 use crate::cli::{Done, Output};
-use vtick_contract::CheckRecord;
-use vtick_contract::Overall;
-use vtick_contract::Tally;
-use vtick_contract::{Case, Judgement, Verdict};
+use vtick_contract::{Case, CheckRecord, Judgement, Overall, Tally, Verdict};
 use vtick_report::{Record, terminal};
 use vtick_shell::say::println;
 

@@ -6,10 +6,8 @@ use anstream::println;
 use super::terms::{REST, terms};
 use crate::cli::Done;
 use crate::kvm::Kvm;
-use vtick_contract::Meaning;
-use vtick_contract::Tally;
 use vtick_contract::fault::Described;
-use vtick_contract::{Case, Check};
+use vtick_contract::{Case, Check, Meaning, Tally};
 use vtick_report::terminal::{self, Timelines};
 
 /// After so many checks there is a word of how far it has come.

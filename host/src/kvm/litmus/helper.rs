@@ -40,22 +40,27 @@ pub(super) struct Chore {
 
 /// Starts the thread. It ends with the run.
 pub(super) fn spawn(run: &Arc<ProgramRun>, chores: mpsc::Receiver<Chore>) -> Result<(), Error> {
-    let (ready, started) = mpsc::channel();
     let run = Arc::downgrade(run);
+    start(move || serve(&run, chores))
+}
+
+/// Starts a thread that does `work`. It has its priority when this returns: the first chore may come while a vCPU keeps the
+/// only CPU busy.
+fn start(work: impl FnOnce() + Send + 'static) -> Result<(), Error> {
+    let (ready, started) = mpsc::channel();
     let body = move || {
         prefer_this_thread();
         let _ = ready.send(());
-        serve(&run, chores);
+        work();
     };
     std::thread::Builder::new().name("helper".to_owned()).spawn(body).call("starting a helper thread")?;
-    // Not before it has its priority: the first chore may come while a vCPU keeps the only CPU busy.
     let _ = started.recv_timeout(Duration::from_secs(1));
     Ok(())
 }
 
 /// Does the chores of a run until that ends. Weak: the run holds the sender of the chores, and must not be kept alive by
 /// their receiver.
-pub(super) fn serve(run: &Weak<ProgramRun>, chores: mpsc::Receiver<Chore>) {
+fn serve(run: &Weak<ProgramRun>, chores: mpsc::Receiver<Chore>) {
     for chore in chores {
         clock::sleep_until(chore.at);
         let Some(run) = run.upgrade() else { return };
@@ -112,15 +117,8 @@ impl Agenda {
         // SAFETY: it was just made, and is nobody else's.
         let timer = unsafe { OwnedFd::from_raw_fd(timer) }.into();
         let agenda = Arc::new(Agenda { timer, due: Mutex::default() });
-        let (ready, started) = mpsc::channel();
         let served = Arc::clone(&agenda);
-        let body = move || {
-            prefer_this_thread();
-            let _ = ready.send(());
-            served.serve();
-        };
-        std::thread::Builder::new().name("helper".to_owned()).spawn(body).call("starting a helper thread")?;
-        let _ = started.recv_timeout(Duration::from_secs(1));
+        start(move || served.serve())?;
         Ok(agenda)
     }
 

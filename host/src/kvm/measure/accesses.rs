@@ -10,9 +10,8 @@ use vtick_abi::measure::Config;
 
 use super::{Ended, MeasureError, MeasuredRun, watch};
 use crate::kvm::irqchip::{Counted, User};
-use crate::kvm::lock;
 use crate::kvm::vm::Vm;
-use crate::kvm::{Context, clock};
+use crate::kvm::{Context, clock, lock};
 use vtick_contract::Ending;
 use vtick_core::controller::Controller;
 use vtick_core::lines::{Levels, Routing};

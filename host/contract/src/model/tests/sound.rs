@@ -254,7 +254,8 @@ fn a_sleep_with_a_level_that_userspace_knows_of_may_last_or_end() {
         let tape = Tape::new(p).op(cval, 10, 12, 100).op(ctl, 14, 16, 1).run(5, 110, EINTR, VTIMER);
         (tape.op(spin, 20, 200, 200), wfi)
     };
-    let stopped = vtick_core::stopped::Stopped { at: 9000, levels: VTIMER, ..crate::transcript::overslept() };
+    let stopped =
+        vtick_core::stopped::Stopped { at: 9000, levels: VTIMER, ..vtick_core::stopped::Stopped::overslept() };
     assert_eq!(sleeper().0.ends(Ending::Stopped(stopped)).objections(), [""; 0]);
     let (tape, wfi) = sleeper();
     assert_eq!(tape.op(wfi, 210, 250, 0).run(120, 300, DONE, VTIMER).objections(), [""; 0]);

@@ -159,7 +159,7 @@ const CASES: &[Case] = &[
             .run(40, 200, DONE, NONE)
     }),
     ("progress", "the guest never comes to its end", || {
-        let stopped = Stopped { in_wfi: false, cntv_ctl: 0, ..crate::transcript::overslept() };
+        let stopped = Stopped { in_wfi: false, cntv_ctl: 0, ..Stopped::overslept() };
         Tape::new(Program::new(1_000_000)).ends(Ending::Stopped(stopped))
     }),
     ("taken-with-line-low", "an interrupt that nobody raised", || {
@@ -262,7 +262,7 @@ const CASES: &[Case] = &[
         p.stop_after(5000);
         let (cval, ctl) = (p.write(sysreg::CNTV_CVAL, 500), p.write(sysreg::CNTV_CTL, 1));
         p.wfi();
-        let stopped = Stopped { at: 5000, ..crate::transcript::overslept() };
+        let stopped = Stopped { at: 5000, ..Stopped::overslept() };
         Tape::new(p).op(cval, 10, 12, 500).op(ctl, 14, 16, 1).ends(Ending::Stopped(stopped))
     }),
     ("overslept", "WFI sleeps on with its line raised", || {
@@ -370,7 +370,7 @@ fn a_vcpu_that_hangs_is_told_of_once() {
     let mut p = Program::new(1_000_000);
     let (cval, ctl) = (p.write(sysreg::CNTV_CVAL, 500), p.write(sysreg::CNTV_CTL, 1));
     p.wfi();
-    let stopped = Stopped { at: 5000, ..crate::transcript::overslept() };
+    let stopped = Stopped { at: 5000, ..Stopped::overslept() };
     let tape = Tape::new(p).op(cval, 10, 12, 500).op(ctl, 14, 16, 1).ends(Ending::Stopped(stopped));
     assert_eq!(tape.objections(), ["overslept"]);
 }

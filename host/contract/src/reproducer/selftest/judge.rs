@@ -3,6 +3,7 @@
 use vtick_abi::litmus::code;
 
 use super::super::Source;
+use super::super::judge::in_c;
 use crate::program::{Action, Expectation, Span, Step};
 use vtick_core::lines::Levels;
 
@@ -108,7 +109,5 @@ fn said(levels: Levels) -> String {
 }
 
 fn names(levels: Levels) -> String {
-    let names = [(Levels::VTIMER, "VTIMER"), (Levels::PTIMER, "PTIMER"), (Levels::PMU, "PMU")];
-    let named: Vec<&str> = names.iter().filter(|(bit, _)| levels.contains(*bit)).map(|(_, name)| *name).collect();
-    if named.is_empty() { "0".to_owned() } else { named.join(" | ") }
+    in_c(levels, ["VTIMER", "PTIMER", "PMU"])
 }

@@ -13,7 +13,7 @@ pub use series::{Author, write};
 pub use tree::Tree;
 
 use super::Source;
-use super::template::Parts;
+use super::template::{Parts, wrapped};
 use crate::expect::LATE_US;
 use crate::{Case, checks};
 use vtick_core::lines::Routing;
@@ -96,7 +96,7 @@ impl Source<'_> {
 
 /// A comment of the kernel's style.
 fn comment(text: &str) -> String {
-    let lines = super::host::textwrap(text);
+    let lines = wrapped(text, super::host::WIDTH, "", "");
     if let [line] = &lines[..] {
         return format!("/* {line} */\n");
     }

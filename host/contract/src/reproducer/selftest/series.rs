@@ -1,5 +1,6 @@
 //! The series as mails, as `git format-patch` writes them.
 
+use super::super::template::wrapped;
 use super::tree::KVM;
 use super::{Tree, cases, user_irq};
 use crate::Clause;
@@ -43,16 +44,14 @@ pub fn write(tree: &Tree, author: &Author) -> Result<Vec<(String, String)>, Stri
         test.lines().count(),
     );
     let patch = format!(
-        "{}{}\n{}\nSigned-off-by: {}\n---\n{}{}\n{diff}-- \nvtick {}\n\n",
+        "{}{}\nSigned-off-by: {}\n---\n{}{}\n{diff}-- \nvtick {}\n\n",
         head(author, "PATCH 1/1"),
         body(),
-        "",
         author.0,
         maintained(tree),
         statistics(&changed),
         env!("CARGO_PKG_VERSION"),
-    )
-    .replace("\n\n\nSigned-off-by", "\n\nSigned-off-by");
+    );
     let cover = format!(
         "{}{}\n{}\n-- \nvtick {}\n\n",
         head(author, "PATCH 0/1"),
@@ -165,20 +164,5 @@ fn makefile_hunk(tree: &Tree) -> Result<(String, String), String> {
 
 /// A paragraph; lines but the first begin with `indent`, and the first with two columns less, where there are as many.
 fn wrap(text: &str, indent: &str) -> String {
-    let first = &indent[..indent.len().saturating_sub(2)];
-    let mut lines = vec![first.to_owned()];
-    let mut begun = false;
-    for word in text.split_whitespace() {
-        let line = lines.last_mut().expect("there is a line");
-        if begun && line.len() + 1 + word.len() > WIDTH {
-            lines.push(format!("{indent}{word}"));
-        } else {
-            if begun {
-                line.push(' ');
-            }
-            line.push_str(word);
-        }
-        begun = true;
-    }
-    lines.join("\n") + "\n"
+    wrapped(text, WIDTH, &indent[..indent.len().saturating_sub(2)], indent).join("\n") + "\n"
 }
