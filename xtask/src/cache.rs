@@ -142,6 +142,25 @@ impl Cache {
         Ok(place)
     }
 
+    /// Removes all entries of a folder but the `most` whose folders were modified last.
+    pub(crate) fn keep_latest(&self, folder: &str, most: usize) -> Result<()> {
+        let mut entries = Vec::new();
+        for entry in fs::read_dir(self.0.join(folder))? {
+            let entry = entry?;
+            entries.push((entry.metadata()?.modified()?, format!("{folder}/{}", entry.file_name().to_string_lossy())));
+        }
+        entries.sort_unstable();
+        let surplus = entries.len().saturating_sub(most);
+        for (_, name) in entries.drain(..surplus) {
+            remove(&self.0.join(&name))?;
+            fs::remove_file(self.path(&self.manifest(&name))).or_else(|error| match error.kind() {
+                std::io::ErrorKind::NotFound => Ok(()),
+                _ => Err(error),
+            })?;
+        }
+        Ok(())
+    }
+
     /// Why an entry is not there, with what else is to be known of it.
     fn unfilled(&self, name: &str, state: &State, error: Error) -> Error {
         let error = if error.downcast_ref::<std::io::Error>().is_some() {
@@ -203,6 +222,20 @@ mod tests {
         fs::create_dir_all(cache.path("unfinished/kernels-x/half")).unwrap();
         let place = cache.entry("kernels/x", |place| Ok(fs::write(place.join("whole"), "")?)).unwrap();
         assert!(place.join("whole").exists() && !place.join("half").exists());
+    }
+
+    #[test]
+    fn of_the_entries_of_a_folder_the_latest_are_kept() {
+        let (_folder, cache) = cache();
+        for (name, age) in [("hosts/a", 3), ("hosts/b", 1), ("hosts/c", 2), ("kernels/x", 9)] {
+            let place = cache.entry(name, |place| Ok(fs::write(place.join("state"), name)?)).unwrap();
+            let time = std::time::SystemTime::now() - std::time::Duration::from_secs(age);
+            File::open(place).unwrap().set_modified(time).unwrap();
+        }
+        cache.keep_latest("hosts", 2).unwrap();
+        let states = ["hosts/a", "hosts/b", "hosts/c", "kernels/x"].map(|name| cache.state(name).unwrap());
+        assert_eq!(states, [State::Absent, State::Intact, State::Intact, State::Intact]);
+        assert!(!cache.path("manifests/hosts-a").exists());
     }
 
     #[test]

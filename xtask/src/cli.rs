@@ -69,6 +69,8 @@ pub(crate) struct Options {
     /// (lint) What takes programs that have to be fetched first, too.
     pub(crate) full: bool,
     pub(crate) refresh: bool,
+    /// Boot a host in each run, and use no saved one.
+    pub(crate) fresh: bool,
     pub(crate) verbose: bool,
     pub(crate) help: bool,
     /// What is not ours, in its order.
@@ -105,6 +107,7 @@ impl Default for Options {
             jobs: 1,
             full: false,
             refresh: false,
+            fresh: false,
             verbose: false,
             help: false,
             forwarded: Vec::new(),

@@ -118,6 +118,12 @@ impl Machine {
         Some(folder.join("qmp")).filter(|path| path.to_str().is_some_and(|path| path.len() < 108))
     }
 
+    /// All that makes this machine different from others.
+    pub(crate) fn identity(&self) -> String {
+        let words: Vec<_> = self.arguments().get_args().map(|word| word.to_string_lossy().into_owned()).collect();
+        format!("{} {:?} {}", words.join(" "), self.gic, self.kernel_command_line())
+    }
+
     /// Everything that makes a run repeatable, unless its clock is to be real: one instruction is one nanosecond, idle time is skipped, clock and random
     /// seed are fixed, and the counter ticks once per instruction.
     fn arguments(&self) -> Command {
@@ -200,6 +206,15 @@ pub(crate) fn check_cpu(machine: &Machine) -> Result<()> {
 /// The models that `-cpu help` lists.
 fn models(told: &str) -> Vec<&str> {
     told.lines().filter(|line| line.starts_with(' ')).filter_map(|line| line.split_whitespace().next()).collect()
+}
+
+/// Tells one QEMU from another: by its file, which is quicker to look at than to run.
+pub(crate) fn version() -> Result<String> {
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    let mut places = std::env::split_paths(&folders).map(|folder| folder.join(QEMU));
+    let place = places.find(|place| place.is_file()).with_context(|| format!("there is no {QEMU}"))?;
+    let file = fs::metadata(&place)?;
+    Ok(format!("{} {} {:?}", place.display(), file.len(), file.modified()?))
 }
 
 /// Makes sure that QEMU is there, and installs it where that is allowed.

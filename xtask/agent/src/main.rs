@@ -1,7 +1,7 @@
 //! First process of the emulated host.
 //!
-//! It makes the few file systems a program expects, lets the host come to rest, runs the one command its
-//! [`Job`](vtick_frame::Job) names, brings output, files, exit status and the kernel log back over the console, and
+//! It makes the few file systems a program expects, lets the host come to rest (where the host may be saved: [`handover`]),
+//! runs the one command its [`Job`](vtick_frame::Job) names, brings output, files, exit status and the kernel log back over the console, and
 //! switches the machine off. It knows nothing of what it runs.
 //!
 //! While the command runs it sleeps until there is output: no timer, no heartbeat, nothing that would show in a
@@ -11,6 +11,8 @@
 
 #[cfg(target_os = "linux")]
 mod command;
+#[cfg(target_os = "linux")]
+mod handover;
 #[cfg(target_os = "linux")]
 mod input;
 #[cfg(target_os = "linux")]
@@ -36,6 +38,7 @@ mod linux {
     use vtick_frame::{Job, Message};
 
     use crate::command;
+    use crate::handover;
     use crate::wire::Wire;
 
     /// Mount points, by source name, type and place. A host without debugfs is still a host.
@@ -88,12 +91,26 @@ mod linux {
         Ok(())
     }
 
+    fn read_job() -> io::Result<Job> {
+        Job::decode(&fs::read(Job::PATH)?).map_err(io::Error::other)
+    }
+
     fn work(wire: &mut Wire) -> io::Result<()> {
-        let job = Job::decode(&fs::read(Job::PATH)?).map_err(io::Error::other)?;
+        handover::prepare();
+        let mut job = read_job()?;
         let release = rustix::system::uname().release().to_string_lossy().into_owned();
         wire.send(&Message::Hello(release));
         wire.send_kernel_log();
+        wire.drain();
         std::thread::sleep(job.settle);
+        handover::at_rest();
+        let handed = handover::take().map_err(io::Error::other)?;
+        if !handed.is_empty() {
+            for (path, contents) in handed {
+                fs::write(path, contents)?;
+            }
+            job = read_job()?;
+        }
         wire.send(&Message::Start);
         wire.drain();
         let exit = command::run(&job, wire)?;

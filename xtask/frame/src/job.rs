@@ -55,7 +55,7 @@ impl fmt::Display for JobError {
 impl std::error::Error for JobError {}
 
 impl Job {
-    /// Where the job stands in the initramfs.
+    /// Where the agent reads the job.
     pub const PATH: &str = "/job";
 
     /// The job as bytes: `key=value` records, each closed by a NUL, which no argument can contain.

@@ -8,12 +8,14 @@
 //! same lines once more: sequence numbers make that harmless (see [`Decoder`]). Fragments are short so that little is
 //! lost at a time, and long messages are compressed because every byte costs the emulated UART instructions.
 //!
-//! [`Job`] is the other direction: what the agent is to do, written into the initramfs before the machine starts.
+//! [`Job`] is the other direction: what the agent is to do. The job stands in the initramfs before the machine starts, or is
+//! put into the agent's memory with the files that belong to it ([`encode_files`]).
 
 #![forbid(unsafe_code)]
 
 mod decoder;
 mod encoder;
+mod handover;
 mod input;
 mod job;
 mod line;
@@ -21,6 +23,7 @@ mod message;
 
 pub use decoder::{Decoder, Event};
 pub use encoder::Encoder;
+pub use handover::{HandedFiles, HandoverError, decode_files, encode_files};
 pub use input::{InputDecoder, Typed, encode_end_of_input, encode_input};
 pub use job::{Input, Job, JobError};
 pub use message::{Exit, Message};

@@ -86,6 +86,7 @@ impl Options {
                 "--resume" => options.resume = Some(value()?.into()),
                 "--full" if command == "lint" => options.full = true,
                 "--refresh" => options.refresh = true,
+                "--fresh" => options.fresh = true,
                 "--verbose" | "-v" => options.verbose = true,
                 "--help" | "-h" => options.help = true,
                 "--" => options.forwarded.extend(arguments.by_ref()),
@@ -108,7 +109,7 @@ impl Options {
 /// The option that `name` stands for. A guest that is booted has some of the same names, and there they are not ours.
 fn own<'a>(command: &str, name: &'a str) -> &'a str {
     match name {
-        "--host-gic" | "--host-cpus" | "--output" if command == "matrix" => "",
+        "--host-gic" | "--host-cpus" | "--output" | "--fresh" if command == "matrix" => "",
         "--time" | "--resume" if command != "explore" => "",
         "--sample" | "--seed" | "--replay" | "--jobs" if command != "mutate" => "",
         _ if command != "boot" => name,
@@ -152,7 +153,8 @@ const WITHOUT_HOST: [&str; 13] = [
 ];
 /// Commands that print what they have to say.
 const WITHOUT_OUTPUT: [&str; 8] = ["browser", "compare", "doctor", "guest", "kconfig", "kernels", "lint", "report"];
-const OF_HOST: [&str; 14] = [
+const OF_HOST: [&str; 15] = [
+    "--fresh",
     "--kernel",
     "--host",
     "--mode",

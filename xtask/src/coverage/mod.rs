@@ -182,13 +182,6 @@ pub(crate) fn ran(kernel: &Kernel) -> Result<Vec<FunctionCode>> {
     Ok(functions)
 }
 
-/// The address of the one function of this name.
-pub(crate) fn address(kernel: &Kernel, name: &str) -> Option<u64> {
-    let session = session();
-    let watched = session.as_ref()?.kernels.get(&kernel.name)?;
-    watched.symbols.named(&[name]).into_keys().next()
-}
-
 impl Session {
     /// What came of the runs.
     fn finish(self) -> Result<Vec<KernelCoverage>> {

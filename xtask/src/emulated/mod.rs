@@ -2,6 +2,7 @@
 
 mod code_log;
 mod death;
+mod handover;
 mod heard;
 mod saved;
 mod standstill;
@@ -14,21 +15,23 @@ use std::process::{ExitStatus, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use vtick_frame::{Decoder, Exit, Input, Job};
 
 pub(crate) use self::code_log::CodeLog;
 use self::death::Stopped;
 pub(crate) use self::death::{By, Died};
+use self::handover::{Agent, handed};
 use self::heard::{Heard, Stage};
-pub(crate) use self::saved::{Patch, Resumed, Saved};
+pub(crate) use self::saved::Patch;
+use self::saved::Saved;
 use self::standstill::Watch;
 use crate::initramfs::Initramfs;
 use crate::kernel::Kernel;
 use crate::keyboard::Keyboard;
-use crate::process::{ATTENTION, Running, check_interrupted, spawn};
+use crate::process::{ATTENTION, Interrupted, Running, check_interrupted, spawn};
 use crate::progress::{self, Step};
-use crate::qemu::Machine;
+use crate::qemu::{Clock, Machine};
 use vtick_shell::terminal::{Raw, Written};
 
 /// Settling time of the host before a measurement, in its own time, which costs none here.
@@ -73,8 +76,19 @@ pub(crate) struct Run<'a> {
     pub(crate) log: PathBuf,
     /// Where the code that runs is logged, if it is.
     pub(crate) code_log: Option<CodeLog>,
-    /// What it goes on from; otherwise it boots.
-    pub(crate) from: Option<Resumed<'a>>,
+    /// Which saved host the run may resume.
+    pub(crate) saving: Saving,
+    /// Instructions to be changed before a saved host resumes.
+    pub(crate) patches: Vec<Patch>,
+}
+
+/// Which saved host a run resumes. Where a host cannot be saved, the run boots one, unless `required`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Saving {
+    /// The host that an earlier run has left in the cache, if there is one. Otherwise one is booted and saved for this run only.
+    pub(crate) kept: bool,
+    /// Only a saved host will do.
+    pub(crate) required: bool,
 }
 
 /// Files from the emulated host: where each was, and all of it.
@@ -112,26 +126,31 @@ pub(crate) struct Outcome {
 }
 
 impl Run<'_> {
-    /// Boots, runs, collects, and leaves nothing behind, whatever happens. What the command prints is passed on as it
-    /// comes.
+    /// Boots or resumes a host, runs, collects, and leaves nothing behind, whatever happens. What the command prints is
+    /// passed on as it comes.
     pub(crate) fn run(&self) -> Result<Outcome> {
         let scratch = tempfile::tempdir()?;
-        let initramfs = scratch.path().join("initramfs");
-        fs::write(&initramfs, self.initramfs()?)?;
-        let mut command = self.machine.command(&self.kernel.image, &initramfs, scratch.path())?;
+        let resumed = self.saved()?;
+        let archive = scratch.path().join("initramfs");
+        fs::write(&archive, self.initramfs(resumed.is_none())?)?;
+        let mut command = self.machine.command(&self.kernel.image, &archive, scratch.path())?;
         command.args(self.code_log.iter().flat_map(CodeLog::arguments));
-        command.args(self.from.iter().flat_map(|from| from.arguments(scratch.path())));
+        command.args(resumed.iter().flat_map(|(_, saved)| saved.arguments(scratch.path())));
         let input = if self.job.input == Input::None { Stdio::null() } else { Stdio::piped() };
         command.stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped());
 
-        let step = if self.hush { Step::hidden() } else { Step::new(format!("Booting {}", self.kernel.name)) };
+        let verb = if resumed.is_some() { "Resuming" } else { "Booting" };
+        let step = if self.hush { Step::hidden() } else { Step::new(format!("{verb} {}", self.kernel.name)) };
         let mut heard = Heard::new(step, self.notes, self.mute);
         heard.follower.clone_from(&self.follower);
         heard.hush = self.hush;
         let mut qemu = spawn(&mut command)?;
-        self.from.as_ref().map_or(Ok(()), |from| from.go(scratch.path()))?;
+        if let Some((agent, _)) = &resumed {
+            agent.hand_over(Saved::load(scratch.path(), &self.patches)?, &handed(&self.job, &self.files))?;
+        }
         let mut watch = Watch::new(qemu.0.id(), Machine::monitor(scratch.path()));
-        let ended = self.listen(&mut qemu, &mut heard, &mut watch);
+        let saved = resumed.as_ref().map(|(_, saved)| saved);
+        let ended = self.listen(&mut qemu, &mut heard, &mut watch, saved);
         // One that stands still has said where.
         let places = match &ended {
             Ok(Some(why)) if !matches!(why, Stopped::Still(_)) => watch.places(),
@@ -151,12 +170,39 @@ impl Run<'_> {
         }
     }
 
-    fn initramfs(&self) -> Result<Vec<u8>> {
+    /// The saved host that the run resumes, and its agent. `None`: the run boots a host.
+    fn saved(&self) -> Result<Option<(Agent, Saved)>> {
+        let plain = self.machine.clock == Clock::Instructions && !self.machine.waits && self.job.settle == SETTLE;
+        let agent = if plain && self.machine.cpus == 1 { Agent::read(&self.agent)? } else { None };
+        let agent = agent.filter(|agent| agent.has_room_for(&handed(&self.job, &self.files)));
+        // A log of the code that runs starts with the boot, where a boot is possible.
+        let agent = agent.filter(|_| self.saving.required || self.code_log.is_none());
+        let Some(agent) = agent else {
+            ensure!(!self.saving.required, "this host cannot be saved: it has to have one CPU");
+            return Ok(None);
+        };
+        match Saved::obtain(self, &agent, &self.initramfs(false)?) {
+            Ok(saved) => Ok(Some((agent, saved))),
+            Err(error) if error.is::<Interrupted>() || self.saving.required => Err(error),
+            // A host that cannot be saved can still be booted; a host that does not boot is named then.
+            Err(error) => {
+                if progress::verbose() {
+                    eprintln!("the host is not saved: {error:#}");
+                }
+                Ok(None)
+            }
+        }
+    }
+
+    /// The archive that the kernel unpacks: with the job and its files, or for a host that is given them by hand.
+    fn initramfs(&self, with_job: bool) -> Result<Vec<u8>> {
         let read = |path: &Path| fs::read(path).with_context(|| format!("cannot read {}", path.display()));
         let mut archive = Initramfs::new()?;
         archive.file("init", 0o755, &read(&self.agent)?)?;
-        archive.file(Job::PATH.trim_start_matches('/'), 0o644, &self.job.encode())?;
-        for (path, contents) in &self.files {
+        let until_then = Job { settle: self.job.settle, ..Job::default() };
+        let (job, files) = if with_job { (&self.job, &self.files[..]) } else { (&until_then, &[][..]) };
+        archive.file(Job::PATH.trim_start_matches('/'), 0o644, &job.encode())?;
+        for (path, contents) in files {
             archive.file(path.trim_start_matches('/'), 0o644, contents)?;
         }
         for program in &self.programs {
@@ -167,7 +213,13 @@ impl Run<'_> {
     }
 
     /// Takes in what comes until the machine is off or has to be stopped.
-    fn listen(&self, qemu: &mut Running, heard: &mut Heard, watch: &mut Watch) -> Result<Option<Stopped>> {
+    fn listen(
+        &self,
+        qemu: &mut Running,
+        heard: &mut Heard,
+        watch: &mut Watch,
+        saved: Option<&Saved>,
+    ) -> Result<Option<Stopped>> {
         let (sender, receiver) = channel();
         let mut serial = qemu.0.stdout.take().context("QEMU has no output")?;
         let mut complaints = qemu.0.stderr.take().context("QEMU has no error output")?;
@@ -189,9 +241,9 @@ impl Run<'_> {
         let mut input = qemu.0.stdin.take();
         let mut attended: Option<(Keyboard, Option<Raw>)> = None;
         let mut decoder = Decoder::default();
-        if let Some(from) = &self.from {
-            heard.boot = from.saved.boot;
-            decoder.feed(&from.saved.serial).into_iter().try_for_each(|event| heard.take(event))?;
+        if let Some(saved) = saved {
+            heard.boot = saved.boot;
+            decoder.feed(&saved.serial).into_iter().try_for_each(|event| heard.take(event))?;
         }
         let started = Instant::now();
         let mut last_word = Instant::now();

@@ -1,34 +1,46 @@
-//! A host that was stopped on its way and saved, from which many runs can go on: each from the very same instruction.
+//! Hosts that have booted and come to rest, saved: a run resumes such a host instead of booting one, and many runs begin
+//! at the very same instruction.
 //!
-//! It is stopped by QEMU's gdbstub at a breakpoint and saved as for a migration (QEMU, docs/devel/migration). Before it
-//! goes on, instructions of its kernel can be changed in memory.
+//! The host is stopped by QEMU's gdbstub where its agent waits for its job, and saved as for a migration (QEMU,
+//! docs/devel/migration). Before it resumes, instructions of its kernel can be changed in memory.
 
 use std::fs;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, bail, ensure};
 use tempfile::TempDir;
 
 use super::Run;
+use super::handover::Agent;
+use crate::cache::Cache;
+use crate::digest::{sha256, sha256_of_file};
 use crate::gdb::{Gdb, PC};
 use crate::process::{ATTENTION, check_interrupted, spawn};
 use crate::progress::Step;
-use crate::qemu::Machine;
+use crate::qemu::{self, Machine};
 use crate::qmp::Qmp;
 
-/// The longest that saving, or taking up again what was saved, may take.
+/// The longest that saving a host, or loading its state, may take.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// Where saved hosts are kept in the cache.
+const HOSTS: &str = "hosts";
+/// Changes with the content of an entry.
+const FORMAT: u32 = 1;
+/// So many hosts are kept; the state of one takes about 100 MB.
+const MOST_HOSTS: usize = 16;
 
-/// What was saved.
+/// A saved host.
 #[derive(Debug)]
-pub(crate) struct Saved {
-    folder: TempDir,
-    /// What had come over its serial line.
+pub(super) struct Saved {
+    folder: PathBuf,
+    /// The folder is of this run only.
+    _temporary: Option<TempDir>,
+    /// All that its serial line had said.
     pub(super) serial: Vec<u8>,
-    /// How long it had taken to come there.
+    /// How long its boot had taken.
     pub(super) boot: Duration,
 }
 
@@ -36,21 +48,18 @@ pub(crate) struct Saved {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Patch {
     pub(crate) address: u64,
-    /// The instruction as it is expected there.
+    /// The instruction as it is expected at the address.
     pub(crate) old: u32,
     pub(crate) new: u32,
 }
 
-/// A run that goes on from what was saved, with some instructions changed.
-#[derive(Debug)]
-pub(crate) struct Resumed<'a> {
-    pub(crate) saved: &'a Saved,
-    pub(crate) patches: Vec<Patch>,
+/// Options of a machine that starts stopped and can be changed before it runs.
+fn staged(folder: &Path) -> [String; 3] {
+    ["-S".into(), "-gdb".into(), format!("unix:{},server=on,wait=off", comma(&socket(folder)))]
 }
 
-/// Options of a machine that starts stopped and can be changed before it goes on.
-fn staged(folder: &Path) -> [String; 3] {
-    ["-S".into(), "-gdb".into(), format!("unix:{},server=on,wait=off", comma(&folder.join("gdb")))]
+fn socket(folder: &Path) -> PathBuf {
+    folder.join("gdb")
 }
 
 /// A comma would end the path.
@@ -63,68 +72,104 @@ fn shell(path: &Path) -> String {
     format!("'{}'", path.display().to_string().replace('\'', r"'\''"))
 }
 
-impl Run<'_> {
-    /// Boots, stops when the kernel first comes to `address`, and saves what there is then.
-    pub(crate) fn save_at(&self, address: u64) -> Result<Saved> {
-        let step = Step::new(format!("Booting {}, to be saved", self.kernel.name));
-        let folder = tempfile::tempdir()?;
-        let initramfs = folder.path().join("initramfs");
-        fs::write(&initramfs, self.initramfs()?)?;
-        let mut command = self.machine.command(&self.kernel.image, &initramfs, folder.path())?;
-        command.args(staged(folder.path()));
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-        let started = Instant::now();
-        let mut qemu = spawn(&mut command)?;
-        let mut serial = qemu.0.stdout.take().context("QEMU has no output")?;
-        let serial = std::thread::spawn(move || {
-            let mut said = Vec::new();
-            serial.read_to_end(&mut said).map(|_| said)
-        });
-        let mut gdb = connect(folder.path())?;
-        gdb.breakpoint(address, true)?;
-        gdb.run_to_breakpoint(self.timeout)?;
-        gdb.breakpoint(address, false)?;
-        let boot = started.elapsed();
-        step.detail("saving");
-        let mut qmp = Qmp::connect(&Machine::monitor(folder.path()).context("the folder's path is too long")?)?;
-        let state = folder.path().join("state");
-        qmp.human("migrate_set_parameter max-bandwidth 64G")?;
-        let said = qmp.human(&format!("migrate -d \"exec:cat > {}\"", shell(&state)))?;
-        ensure!(!said.contains("Error"), "QEMU does not save the host: {said}");
-        await_monitor(&mut qmp, "info migrate", |said| {
-            ensure!(!said.contains("failed"), "QEMU could not save the host: {said}");
-            Ok(said.contains("completed"))
-        })?;
-        drop((gdb, qmp, qemu));
-        let serial = serial.join().map_err(|_| anyhow::anyhow!("the thread that reads the serial line failed"))??;
-        let mut bytes = fs::read(&state)?;
-        call_it_paused(&mut bytes)?;
-        fs::write(&state, bytes)?;
-        Ok(Saved { folder, serial, boot })
+impl Saved {
+    /// The saved host for a run whose initramfs is this. A host that is not there is booted and saved.
+    ///
+    /// A run with a fresh host takes this way, too: QEMU does not keep quite all of its own state, so a host that goes on
+    /// after its boot can be some instructions away from one that was saved.
+    pub(super) fn obtain(run: &Run, agent: &Agent, initramfs: &[u8]) -> Result<Saved> {
+        let save = |folder: &Path| save(run, agent, initramfs, folder);
+        let (folder, temporary) = if run.saving.kept {
+            (in_cache(&Cache::open()?, &identity(run, initramfs)?, save)?, None)
+        } else {
+            let temporary = tempfile::tempdir()?;
+            save(temporary.path())?;
+            (temporary.path().to_owned(), Some(temporary))
+        };
+        let serial = fs::read(folder.join("serial"))?;
+        let boot = fs::read_to_string(folder.join("boot"))?.parse().context("the time of the boot is no number")?;
+        Ok(Saved { folder, _temporary: temporary, serial, boot: Duration::from_millis(boot) })
     }
-}
 
-impl Resumed<'_> {
-    /// What QEMU is told, of a machine that keeps its files in `folder`.
+    /// The arguments of a QEMU that loads the state, of a machine that keeps its files in `folder`.
     pub(super) fn arguments(&self, folder: &Path) -> Vec<String> {
-        let state = format!("exec:cat {}", shell(&self.saved.folder.path().join("state")));
+        let state = format!("exec:cat {}", shell(&self.folder.join("state")));
         [&staged(folder)[..], &["-incoming".into(), state]].concat()
     }
 
-    /// Changes the instructions, and lets it go on.
-    pub(super) fn go(&self, folder: &Path) -> Result<()> {
+    /// Waits for the state to be loaded, and changes the instructions. The host does not run yet.
+    pub(super) fn load(folder: &Path, patches: &[Patch]) -> Result<Gdb> {
         let monitor = Machine::monitor(folder).context("the folder's path is too long")?;
         let mut qmp = once_there(|| Qmp::connect(&monitor))?;
         await_monitor(&mut qmp, "info status", |said| Ok(!said.contains("inmigrate")))?;
         let mut gdb = connect(folder)?;
         restore_timer(&mut gdb)?;
-        for Patch { address, old, new } in &self.patches {
+        for Patch { address, old, new } in patches {
             let found = gdb.instruction(*address)?;
             ensure!(found == *old, "at {address:#x} is the instruction {found:08x}, and not {old:08x}");
             gdb.write(*address, &new.to_le_bytes())?;
         }
-        gdb.detach()
+        Ok(gdb)
     }
+}
+
+/// The cache's entry, which `save` makes if it is not there. The hosts that were used last stay.
+fn in_cache(cache: &Cache, identity: &str, save: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
+    let folder = cache.entry(&format!("{HOSTS}/{}", &identity[..16]), save)?;
+    fs::File::open(&folder)?.set_modified(SystemTime::now())?;
+    cache.keep_latest(HOSTS, MOST_HOSTS)?;
+    Ok(folder)
+}
+
+/// A digest of all that a saved host depends on.
+fn identity(run: &Run, initramfs: &[u8]) -> Result<String> {
+    let parts = [
+        FORMAT.to_string(),
+        sha256_of_file(&run.kernel.image)?,
+        sha256(initramfs),
+        run.machine.identity(),
+        qemu::version()?,
+    ];
+    Ok(sha256(parts.join("\n").as_bytes()))
+}
+
+/// Boots a host, stops it at rest, and saves it in `place`.
+fn save(run: &Run, agent: &Agent, initramfs: &[u8], place: &Path) -> Result<()> {
+    let step = Step::new(format!("Booting {}, to be saved", run.kernel.name));
+    let folder = tempfile::tempdir()?;
+    let archive = folder.path().join("initramfs");
+    fs::write(&archive, initramfs)?;
+    let mut command = run.machine.command(&run.kernel.image, &archive, folder.path())?;
+    command.args(staged(folder.path()));
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let started = Instant::now();
+    let mut qemu = spawn(&mut command)?;
+    let mut serial = qemu.0.stdout.take().context("QEMU has no output")?;
+    let serial = std::thread::spawn(move || {
+        let mut said = Vec::new();
+        serial.read_to_end(&mut said).map(|_| said)
+    });
+    let mut gdb = connect(folder.path())?;
+    agent.come_to_rest(&mut gdb, run.silence)?;
+    let boot = started.elapsed();
+    step.detail("saving");
+    let mut qmp = Qmp::connect(&Machine::monitor(folder.path()).context("the folder's path is too long")?)?;
+    let state = place.join("state");
+    qmp.human("migrate_set_parameter max-bandwidth 64G")?;
+    let said = qmp.human(&format!("migrate -d \"exec:cat > {}\"", shell(&state)))?;
+    ensure!(!said.contains("Error"), "QEMU does not save the host: {said}");
+    await_monitor(&mut qmp, "info migrate", |said| {
+        ensure!(!said.contains("failed"), "QEMU could not save the host: {said}");
+        Ok(said.contains("completed"))
+    })?;
+    drop((gdb, qmp, qemu));
+    let serial = serial.join().map_err(|_| anyhow::anyhow!("the thread that reads the serial line failed"))??;
+    let mut bytes = fs::read(&state)?;
+    call_it_paused(&mut bytes)?;
+    fs::write(&state, bytes)?;
+    fs::write(place.join("serial"), serial)?;
+    fs::write(place.join("boot"), boot.as_millis().to_string())?;
+    Ok(())
 }
 
 /// QEMU 7.2 does not save whether the timer of EL2, which a VHE kernel runs by, is due. It is found out again when its
@@ -157,7 +202,7 @@ fn call_it_paused(state: &mut [u8]) -> Result<()> {
 }
 
 fn connect(folder: &Path) -> Result<Gdb> {
-    once_there(|| Gdb::connect(&folder.join("gdb")))
+    once_there(|| Gdb::connect(&socket(folder)))
 }
 
 /// Connects as soon as that is possible: QEMU makes the file of a socket a little before it listens there.
@@ -187,6 +232,31 @@ fn wait(or: &'static str, mut done: impl FnMut() -> Result<bool>) -> Result<()> 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_host_is_saved_once_and_the_ones_used_last_are_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = Cache::at(folder.path()).unwrap();
+        let saves = std::cell::Cell::new(0);
+        let obtain = |number: usize| {
+            let identity = format!("{number:064x}").chars().rev().collect::<String>();
+            let save = |place: &Path| {
+                saves.set(saves.get() + 1);
+                Ok(fs::write(place.join("state"), identity.as_bytes())?)
+            };
+            in_cache(&cache, &identity, save).unwrap()
+        };
+        for number in 0..MOST_HOSTS {
+            obtain(number);
+        }
+        assert!(obtain(0).exists());
+        assert_eq!(saves.get(), MOST_HOSTS);
+        obtain(MOST_HOSTS);
+        obtain(0);
+        assert_eq!(saves.get(), MOST_HOSTS + 1, "the host that was used again is still there");
+        obtain(1);
+        assert_eq!(saves.get(), MOST_HOSTS + 2, "the host that was not used for longest is gone");
+    }
 
     #[test]
     fn a_state_is_called_paused_where_it_says_once_that_it_is_debugged() {

@@ -1,7 +1,7 @@
 //! `cargo xtask mutate`: whether the checks would notice if the kernel were a little different. One instruction of the
 //! running kernel is changed at a time, in memory; the checks run until one is violated.
 //!
-//! The host is booted once and saved where the checks' runner first calls the kernel; each mutant goes on from there.
+//! Each mutant's run resumes the same saved host, whose kernel is changed before it resumes.
 
 mod journal;
 mod kinds;
@@ -25,12 +25,10 @@ use self::verdict::{Fate, Sound};
 use crate::artifacts;
 use crate::cli::Options;
 use crate::coverage;
-use crate::emulated::{Died, Outcome, Patch, Resumed, Run, Saved};
+use crate::emulated::{Died, Outcome, Patch, Run, Saving};
 use crate::kernel::{Kernel, crc32};
 use crate::process::check_interrupted;
 
-/// Where a run is stopped to be saved: the first thing that any program asks of KVM.
-const STOP: &str = "kvm_dev_ioctl";
 /// A mutant whose host is silent for so many times the longest silence of the kernel as it is, and at least so long, is
 /// taken for dead.
 const PATIENCE: u32 = 6;
@@ -48,13 +46,11 @@ pub(crate) struct Campaign<'a> {
 
 /// Tries the mutants that are asked for. The status is 1 if one survived that is not listed.
 pub(crate) fn mutate(campaign: &Campaign) -> Result<i32> {
-    let Campaign { options, kernel, run, program } = campaign;
+    let Campaign { options, kernel, program, .. } = campaign;
     ensure!(options.machine.cpus == 1, "`mutate` cannot save a host with several CPUs: leave --host-cpus out");
     let list = known::read(&artifacts::workspace().join("tests/kernel/survivors.txt"))?;
-    let stop = coverage::address(kernel, STOP).with_context(|| format!("{} has no {STOP}", kernel.name))?;
-    let saved = run().save_at(stop)?;
     // The first run is of the kernel as it is: which of its instructions run, and what the checks say.
-    let outcome = resume(campaign, &saved, Vec::new(), None, true)?.map_err(anyhow::Error::from)?;
+    let outcome = resume(campaign, Vec::new(), None, true)?.map_err(anyhow::Error::from)?;
     let sound = Sound::of(&outcome);
     ensure!(sound.checks() > 0, "no check ran on the kernel as it is");
     let silence = (PATIENCE * outcome.quiet).max(LEAST_PATIENCE);
@@ -84,7 +80,7 @@ pub(crate) fn mutate(campaign: &Campaign) -> Result<i32> {
             return Ok(fate.clone());
         }
         let limits = Limits { silence, worker };
-        let ran = resume(campaign, &saved, vec![mutant.patch], Some(limits), false)?;
+        let ran = resume(campaign, vec![mutant.patch], Some(limits), false)?;
         let fate = sound.judge(ran);
         journal.add(&name, &fate)?;
         println!("{name:<60} {fate}");
@@ -105,17 +101,16 @@ struct Limits {
     worker: usize,
 }
 
-/// Goes on from the saved host with these changes.
+/// Resumes the saved host with these changes.
 fn resume(
     campaign: &Campaign,
-    saved: &Saved,
     patches: Vec<Patch>,
     limits: Option<Limits>,
     logged: bool,
 ) -> Result<Result<Outcome, Died>> {
     let mut run = (campaign.run)();
     run.code_log = run.code_log.filter(|_| logged);
-    run.from = Some(Resumed { saved, patches });
+    (run.saving, run.patches) = (Saving { required: true, ..run.saving }, patches);
     if let Some(Limits { silence, worker }) = limits {
         run.silence = silence;
         run.log.set_file_name(format!("mutant-{worker}.log"));

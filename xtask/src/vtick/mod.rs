@@ -26,7 +26,7 @@ pub(crate) use self::view::{export, selftest, view};
 use crate::artifacts::{self, Programs};
 use crate::cache::Cache;
 use crate::cli::{Host, Options};
-use crate::emulated::{Files, Run, SETTLE};
+use crate::emulated::{Files, Run, SETTLE, Saving};
 use crate::kernel::{self, Kernel};
 use crate::process::{capture, run_in_view};
 use crate::say::say;
@@ -168,7 +168,8 @@ fn plain<'a>(options: &Options, programs: &Programs, kernel: &'a Kernel, argv: V
         timeout_option: "--timeout",
         log: artifacts::target().join("kernel-log").join(format!("{name}.log")),
         code_log: coverage::log_of(kernel, &options.machine),
-        from: None,
+        saving: Saving { kept: !options.fresh, required: false },
+        patches: Vec::new(),
     }
 }
 
