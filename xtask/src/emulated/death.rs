@@ -54,6 +54,8 @@ impl std::fmt::Display for Died {
 pub(super) enum Stopped {
     /// For so long.
     Silent(Duration),
+    /// For as long as this work of this machine's processors took.
+    Busy(Duration),
     TooLong,
     /// Time stands still there, where it is counted in instructions.
     Still(Standstill),
@@ -84,6 +86,12 @@ impl Run<'_> {
                 let bound = if *silence < self.silence { "much longer than it took to boot" } else { "--silence" };
                 format!("the emulated host was silent for {} s {when} ({bound}), and was stopped", silence.as_secs())
             }
+            (None, Some(Stopped::Busy(work))) => {
+                let (work, boot) = (work.as_secs_f64(), heard.boot.work.as_secs_f64());
+                format!(
+                    "the emulated host was silent {when} for {work:.1} s of work (its boot took {boot:.1} s), and was stopped"
+                )
+            }
             (None, Some(Stopped::TooLong)) => {
                 let (limit, option) = (self.timeout.as_secs(), self.timeout_option);
                 format!("the emulated host was stopped {when}, after {limit} s ({option})")
@@ -103,7 +111,9 @@ impl Run<'_> {
         if heard.stage == Stage::Booting && matches!(why, Some(Stopped::Silent(_))) && log.trim().is_empty() {
             how.push_str("; a kernel needs CONFIG_SERIAL_AMBA_PL011_CONSOLE=y to be heard at all");
         }
-        let lines: Vec<_> = log.lines().collect();
+        // The boot is of interest only if nothing came after it.
+        let since = String::from_utf8_lossy(&heard.log[heard.log_before..]);
+        let lines: Vec<_> = if since.trim().is_empty() { log.lines() } else { since.lines() }.collect();
         let tail = &lines[lines.len().saturating_sub(LOG_LINES)..];
         let mut last_words = String::new();
         if let Some(places) = places {
@@ -118,7 +128,7 @@ impl Run<'_> {
             (None, Some(Stopped::Killed(_) | Stopped::Lost(_))) => By::Others,
             (None, Some(Stopped::Fresh)) => By::Command,
             (None, Some(Stopped::TooLong | Stopped::Left)) => By::Us,
-            (None, Some(Stopped::Silent(_) | Stopped::Still(_)) | None) => By::Itself,
+            (None, Some(Stopped::Silent(_) | Stopped::Busy(_) | Stopped::Still(_)) | None) => By::Itself,
         };
         let (too_long, stopped) = (why == Some(Stopped::TooLong), why.is_some() && panic.is_none());
         let last_line = lines.last().map(|line| (*line).to_owned());

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use vtick_frame::{Event, Exit, Message};
 
-use super::{Files, Follower};
+use super::{Boot, Files, Follower};
 use crate::progress::Step;
 use crate::say::say;
 
@@ -33,6 +33,8 @@ pub(super) struct Heard {
     pub(super) files: Files,
     pub(super) trouble: Vec<String>,
     pub(super) log: Vec<u8>,
+    /// How much of the log came before the command started.
+    pub(super) log_before: usize,
     pub(super) step: Step,
     notes: Option<char>,
     mute: bool,
@@ -41,12 +43,12 @@ pub(super) struct Heard {
     pub(super) brief: bool,
     /// The command has asked for a fresh host to go on in.
     pub(super) fresh: bool,
-    /// How long the host took to boot.
-    pub(super) boot: Duration,
+    /// What the host took to boot.
+    pub(super) boot: Boot,
     /// Who is told of each note as it comes.
     pub(super) follower: Option<Follower>,
-    /// The longest time without a word.
-    pub(super) quiet: Duration,
+    /// The most work of this machine's processors without a word.
+    pub(super) silent_work: Duration,
     /// Complaints are not passed on.
     pub(super) hush: bool,
     /// A line of the command that has not ended yet, where notes have to be told from the rest.
@@ -62,15 +64,16 @@ impl Heard {
             files: Vec::new(),
             trouble: Vec::new(),
             log: Vec::new(),
+            log_before: 0,
             step,
             notes,
             mute,
             noted: Vec::new(),
             brief: false,
             fresh: false,
-            boot: Duration::ZERO,
+            boot: Boot::default(),
             follower: None,
-            quiet: Duration::ZERO,
+            silent_work: Duration::ZERO,
             hush: false,
             unended: Vec::new(),
         }
@@ -120,6 +123,7 @@ impl Heard {
             }
             Message::Start => {
                 self.stage = Stage::Running;
+                self.log_before = self.log.len();
                 self.step.detail("running");
             }
             Message::Stdout(bytes) => {

@@ -37,10 +37,24 @@ use vtick_shell::terminal::{Raw, Written};
 /// Settling time of the host before a measurement, in its own time, which costs none here.
 pub(crate) const SETTLE: Duration = Duration::from_secs(3);
 
-/// The longest silence after a note `brief`, on a machine that took so long to boot the host: a multiple,
-/// so that whatever else this machine is busy with slows down both.
-fn brief(boot: Duration) -> Duration {
-    (4 * boot).max(Duration::from_secs(10))
+/// How much time of this machine's processors a host took for its boot, and how long that lasted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Boot {
+    lasted: Duration,
+    work: Duration,
+}
+
+impl Boot {
+    /// The longest silence after a note `brief`: a multiple of the boot, so that whatever else this machine is busy with
+    /// slows down both.
+    fn brief(self) -> Duration {
+        (4 * self.lasted).max(Duration::from_secs(10))
+    }
+
+    /// The most work in such a silence. Work does not depend on what else this machine is busy with.
+    fn brief_work(self) -> Duration {
+        (self.work / 2).max(Duration::from_secs(1))
+    }
 }
 
 /// One run.
@@ -69,6 +83,8 @@ pub(crate) struct Run<'a> {
     pub(crate) files: Files,
     /// The longest that may pass without a word from there.
     pub(crate) silence: Duration,
+    /// The most work of this machine's processors without a word from there, if there is a limit.
+    pub(crate) silent_work: Option<Duration>,
     /// The longest that all of it may take, and the option that says so.
     pub(crate) timeout: Duration,
     pub(crate) timeout_option: &'static str,
@@ -121,8 +137,8 @@ pub(crate) struct Outcome {
     pub(crate) files: Files,
     /// The notes that the command printed.
     pub(crate) notes: Vec<String>,
-    /// The longest time without a word from the machine.
-    pub(crate) quiet: Duration,
+    /// The most work of this machine's processors without a word from the emulated one.
+    pub(crate) silent_work: Duration,
 }
 
 impl Run<'_> {
@@ -164,7 +180,7 @@ impl Run<'_> {
                 for trouble in &heard.trouble {
                     eprintln!("warning: in the emulated host: {trouble}");
                 }
-                Ok(Outcome { exit, files: heard.files, notes: heard.noted, quiet: heard.quiet })
+                Ok(Outcome { exit, files: heard.files, notes: heard.noted, silent_work: heard.silent_work })
             }
             (why, _) => Err(self.died(heard, why, places).into()),
         }
@@ -247,11 +263,14 @@ impl Run<'_> {
         }
         let started = Instant::now();
         let mut last_word = Instant::now();
+        let mut worked = watch.work();
         loop {
             match receiver.recv_timeout(ATTENTION) {
                 Ok(bytes) => {
-                    heard.quiet = heard.quiet.max(last_word.elapsed());
                     last_word = Instant::now();
+                    let work = watch.work();
+                    heard.silent_work = heard.silent_work.max(work.saturating_sub(worked));
+                    worked = work;
                     decoder.feed(&bytes).into_iter().try_for_each(|event| heard.take(event))?;
                 }
                 Err(RecvTimeoutError::Timeout) => {}
@@ -277,9 +296,14 @@ impl Run<'_> {
                 return Ok(Some(Stopped::TooLong));
             }
             if heard.stage == Stage::Booting {
-                heard.boot = started.elapsed();
+                heard.boot = Boot { lasted: started.elapsed(), work: watch.work() };
             }
-            let patience = if heard.brief { brief(heard.boot).min(self.silence) } else { self.silence };
+            let limit = heard.brief.then(|| heard.boot.brief_work()).into_iter().chain(self.silent_work).min();
+            let work = watch.work().saturating_sub(worked);
+            if limit.is_some_and(|limit| work > limit) {
+                return Ok(Some(Stopped::Busy(work)));
+            }
+            let patience = if heard.brief { heard.boot.brief().min(self.silence) } else { self.silence };
             if last_word.elapsed() > patience {
                 return Ok(Some(Stopped::Silent(patience)));
             }

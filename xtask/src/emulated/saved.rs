@@ -13,8 +13,9 @@ use std::time::{Duration, Instant, SystemTime};
 use anyhow::{Context, Result, bail, ensure};
 use tempfile::TempDir;
 
-use super::Run;
 use super::handover::Agent;
+use super::standstill::work;
+use super::{Boot, Run};
 use crate::cache::Cache;
 use crate::digest::{sha256, sha256_of_file};
 use crate::gdb::{Gdb, PC};
@@ -28,7 +29,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// Where saved hosts are kept in the cache.
 const HOSTS: &str = "hosts";
 /// Changes with the content of an entry.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 /// So many hosts are kept; the state of one takes about 100 MB.
 const MOST_HOSTS: usize = 16;
 
@@ -40,8 +41,8 @@ pub(super) struct Saved {
     _temporary: Option<TempDir>,
     /// All that its serial line had said.
     pub(super) serial: Vec<u8>,
-    /// How long its boot had taken.
-    pub(super) boot: Duration,
+    /// What its boot had taken.
+    pub(super) boot: Boot,
 }
 
 /// An instruction to be changed.
@@ -87,8 +88,9 @@ impl Saved {
             (temporary.path().to_owned(), Some(temporary))
         };
         let serial = fs::read(folder.join("serial"))?;
-        let boot = fs::read_to_string(folder.join("boot"))?.parse().context("the time of the boot is no number")?;
-        Ok(Saved { folder, _temporary: temporary, serial, boot: Duration::from_millis(boot) })
+        let boot = fs::read_to_string(folder.join("boot"))?;
+        let boot = read_boot(&boot).context("the saved host does not say how long its boot took")?;
+        Ok(Saved { folder, _temporary: temporary, serial, boot })
     }
 
     /// The arguments of a QEMU that loads the state, of a machine that keeps its files in `folder`.
@@ -121,6 +123,16 @@ fn in_cache(cache: &Cache, identity: &str, save: impl FnOnce(&Path) -> Result<()
     Ok(folder)
 }
 
+/// Duration and work in milliseconds.
+fn write_boot(boot: Boot) -> String {
+    format!("{} {}", boot.lasted.as_millis(), boot.work.as_millis())
+}
+
+fn read_boot(text: &str) -> Option<Boot> {
+    let mut numbers = text.split(' ').map(|number| number.parse().ok().map(Duration::from_millis));
+    Some(Boot { lasted: numbers.next()??, work: numbers.next()?? })
+}
+
 /// A digest of all that a saved host depends on.
 fn identity(run: &Run, initramfs: &[u8]) -> Result<String> {
     let parts = [
@@ -151,7 +163,7 @@ fn save(run: &Run, agent: &Agent, initramfs: &[u8], place: &Path) -> Result<()> 
     });
     let mut gdb = connect(folder.path())?;
     agent.come_to_rest(&mut gdb, run.silence)?;
-    let boot = started.elapsed();
+    let boot = Boot { lasted: started.elapsed(), work: work(qemu.0.id()).unwrap_or_default() };
     step.detail("saving");
     let mut qmp = Qmp::connect(&Machine::monitor(folder.path()).context("the folder's path is too long")?)?;
     let state = place.join("state");
@@ -168,7 +180,7 @@ fn save(run: &Run, agent: &Agent, initramfs: &[u8], place: &Path) -> Result<()> 
     call_it_paused(&mut bytes)?;
     fs::write(&state, bytes)?;
     fs::write(place.join("serial"), serial)?;
-    fs::write(place.join("boot"), boot.as_millis().to_string())?;
+    fs::write(place.join("boot"), write_boot(boot))?;
     Ok(())
 }
 
@@ -256,6 +268,13 @@ mod tests {
         assert_eq!(saves.get(), MOST_HOSTS + 1, "the host that was used again is still there");
         obtain(1);
         assert_eq!(saves.get(), MOST_HOSTS + 2, "the host that was not used for longest is gone");
+    }
+
+    #[test]
+    fn a_boot_is_read_as_it_was_written() {
+        let boot = Boot { lasted: Duration::from_millis(3210), work: Duration::from_millis(2500) };
+        assert_eq!(read_boot(&write_boot(boot)), Some(boot));
+        assert_eq!([read_boot(""), read_boot("1"), read_boot("1 x")], [None; 3]);
     }
 
     #[test]

@@ -111,6 +111,11 @@ impl Watch {
         }
     }
 
+    /// What the machine has taken of this machine's processors so far; zero if that cannot be known any more.
+    pub(super) fn work(&self) -> Duration {
+        work(self.process).unwrap_or_default()
+    }
+
     /// Where the machine's CPUs are now, if it answers.
     pub(super) fn places(&mut self) -> Option<String> {
         self.ask("info registers -a").map(|registers| places(&registers))
@@ -144,8 +149,8 @@ fn behind(told: &str) -> Option<i64> {
     milliseconds?.parse().ok()
 }
 
-/// What a process has taken of the processors, system calls included (proc_pid_stat(5), utime and stime).
-fn work(process: u32) -> Option<Duration> {
+/// What a process has taken of the processors so far, system calls included (proc_pid_stat(5), utime and stime).
+pub(super) fn work(process: u32) -> Option<Duration> {
     let stat = fs::read_to_string(Path::new("/proc").join(process.to_string()).join("stat")).ok()?;
     // The name, in parentheses, may hold anything.
     let (_, fields) = stat.rsplit_once(')')?;

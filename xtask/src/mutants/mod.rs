@@ -29,10 +29,10 @@ use crate::emulated::{Died, Outcome, Patch, Run, Saving};
 use crate::kernel::{Kernel, crc32};
 use crate::process::check_interrupted;
 
-/// A mutant whose host is silent for so many times the longest silence of the kernel as it is, and at least so long, is
-/// taken for dead.
-const PATIENCE: u32 = 6;
-const LEAST_PATIENCE: Duration = Duration::from_secs(15);
+/// A mutant whose host works in silence for so many times the longest such work of the kernel as it is, and at least so
+/// long, is taken for dead.
+const PATIENCE: u32 = 4;
+const LEAST_PATIENCE: Duration = Duration::from_secs(3);
 
 /// What a campaign needs to know.
 pub(crate) struct Campaign<'a> {
@@ -53,7 +53,7 @@ pub(crate) fn mutate(campaign: &Campaign) -> Result<i32> {
     let outcome = resume(campaign, Vec::new(), None, true)?.map_err(anyhow::Error::from)?;
     let sound = Sound::of(&outcome);
     ensure!(sound.checks() > 0, "no check ran on the kernel as it is");
-    let silence = (PATIENCE * outcome.quiet).max(LEAST_PATIENCE);
+    let silent_work = (PATIENCE * outcome.silent_work).max(LEAST_PATIENCE);
     let functions = coverage::ran(kernel)?;
     let all = sample::all(&functions);
     ensure!(!all.is_empty(), "the checks run no instruction of these functions that could be changed");
@@ -79,7 +79,7 @@ pub(crate) fn mutate(campaign: &Campaign) -> Result<i32> {
         if let Some(fate) = journal.past(&name).filter(|_| !fresh) {
             return Ok(fate.clone());
         }
-        let limits = Limits { silence, worker };
+        let limits = Limits { silent_work, worker };
         let ran = resume(campaign, vec![mutant.patch], Some(limits), false)?;
         let fate = sound.judge(ran);
         journal.add(&name, &fate)?;
@@ -95,9 +95,9 @@ pub(crate) fn mutate(campaign: &Campaign) -> Result<i32> {
     Ok(i32::from(report.unknown_survivors() > 0))
 }
 
-/// How long a mutant's host may be silent, and which of several it is.
+/// How much a mutant's host may work in silence, and which of several it is.
 struct Limits {
-    silence: Duration,
+    silent_work: Duration,
     worker: usize,
 }
 
@@ -111,8 +111,8 @@ fn resume(
     let mut run = (campaign.run)();
     run.code_log = run.code_log.filter(|_| logged);
     (run.saving, run.patches) = (Saving { required: true, ..run.saving }, patches);
-    if let Some(Limits { silence, worker }) = limits {
-        run.silence = silence;
+    if let Some(Limits { silent_work, worker }) = limits {
+        run.silent_work = Some(silent_work);
         run.log.set_file_name(format!("mutant-{worker}.log"));
     }
     match run.run() {

@@ -110,7 +110,7 @@ mod tests {
             ]
         };
         let notes = verdicts.iter().flat_map(note).collect();
-        Outcome { exit: Exit::Code(code), files: Vec::new(), notes, quiet: std::time::Duration::ZERO }
+        Outcome { exit: Exit::Code(code), files: Vec::new(), notes, silent_work: std::time::Duration::ZERO }
     }
 
     fn died(notes: &Outcome, stopped: bool) -> Died {

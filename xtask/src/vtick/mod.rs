@@ -164,6 +164,7 @@ fn plain<'a>(options: &Options, programs: &Programs, kernel: &'a Kernel, argv: V
         hush: false,
         files: Vec::new(),
         silence: options.silence,
+        silent_work: None,
         timeout: options.timeout,
         timeout_option: "--timeout",
         log: artifacts::target().join("kernel-log").join(format!("{name}.log")),

@@ -105,12 +105,16 @@ impl Journal {
         self.keep
     }
 
-    /// It has a verdict. The transcript is kept, too, if the host may yet die before the record is written.
-    pub(super) fn end(&self, result: &CheckRecord, with_transcript: bool) {
+    /// It has a verdict. The transcript is kept, too, if the host may yet die before the record is written. A host that a
+    /// check has damaged may die of that when the check is over, so the next line has to come soon.
+    pub(super) fn end(&self, result: &CheckRecord, danger: bool) {
         if self.keep {
-            let transcript = result.transcript.clone().filter(|_| with_transcript);
+            let transcript = result.transcript.clone().filter(|_| danger);
             let entry = Entry { name: result.name.clone(), judgement: result.judgement.clone(), transcript };
             println!("@verdict {}", serde_json::to_string(&entry).expect("strings, words and numbers"));
+            if danger {
+                println!("@brief");
+            }
         }
     }
 }
