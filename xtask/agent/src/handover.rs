@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use vtick_frame::{HandedFiles, HandoverError, decode_files};
 
-/// 1 MiB, in words.
-const WORDS: usize = 1 << 17;
+/// 8 MiB, in words: the journal of a run has five.
+const WORDS: usize = 1 << 20;
 /// A page has at least so many words.
 const PAGE: usize = 512;
 

@@ -15,8 +15,9 @@ use crate::gdb::{Gdb, PC};
 const PATIENCE: Duration = Duration::from_secs(60);
 /// More instructions than lie between the start of a function and its system call.
 const MOST_STEPS: usize = 1000;
-/// Bytes that one packet of QEMU's gdbstub takes, with room to spare (QEMU, gdbstub.c, MAX_PACKET_LENGTH).
-const AT_ONCE: usize = 1024;
+/// Bytes that one packet of QEMU's gdbstub takes: two digits each, in 4,096 characters with the command (QEMU, gdbstub.c,
+/// MAX_PACKET_LENGTH).
+const AT_ONCE: usize = 2000;
 
 /// The agent's places, as its `handover` names them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

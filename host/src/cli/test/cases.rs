@@ -51,13 +51,18 @@ pub(super) fn run_cases(
     let danger = chosen.last().is_some_and(|case| case.endangers(&record.host));
     for case in &chosen {
         let dangerous = case.endangers(&record.host);
-        if let Some((result, told)) = journal.past(case, &record.host) {
-            if told == Told::No {
-                show(args, &record.host, &result);
-                journal.end(&result, danger);
+        match journal.knows(case) {
+            // Taken over at the end: this host may die before.
+            Some(Told::Yes) => continue,
+            Some(Told::No) => {
+                if let Some(result) = journal.past(case, &record.host)? {
+                    show(args, &record.host, &result);
+                    journal.end(&result, danger);
+                    record.checks.push(result);
+                }
+                continue;
             }
-            record.checks.push(result);
-            continue;
+            None => {}
         }
         journal.begin(case, dangerous);
         if args.r#as == Some(Live::JsonLines) {
@@ -87,6 +92,11 @@ pub(super) fn run_cases(
             std::thread::sleep(A_FRESH_HOST);
         }
     }
+    for case in chosen.iter().filter(|case| journal.knows(case) == Some(Told::Yes)) {
+        record.checks.extend(journal.past(case, &record.host)?);
+    }
+    let place = |check: &CheckRecord| chosen.iter().position(|case| case.name() == check.name);
+    record.checks.sort_by_key(place);
     let tally = Tally::of(record.checks.iter().map(CheckRecord::meaning));
     if !conclusion(args, &record, &tally) {
         terminal::summary(&tally);

@@ -2,7 +2,7 @@
 //! and recorded; what has none was not exercised.
 
 use super::args::TestArgs;
-use super::journal::Journal;
+use super::journal::{Journal, Told};
 use super::told::{conclusion, show};
 use crate::cli::{Done, Output};
 use vtick_contract::{Case, CheckRecord, Judgement, Overall, Tally, Verdict};
@@ -16,15 +16,12 @@ pub(super) fn conclude(chosen: Vec<Case>, args: &TestArgs, why: &str, mut output
     let mut record = Record::new(host);
     record.incomplete = Some(why.to_owned());
     for case in &chosen {
-        let (result, told) = journal.past(case, &record.host).map_or_else(
-            || {
-                let reason = format!("the run ended before it: {why}");
-                let judgement = Judgement { verdict: Verdict::NotExercised, reason };
-                (vtick_contract::past(case, &record.host, judgement, None), false)
-            },
-            |(result, told)| (result, told == super::journal::Told::Yes),
-        );
-        if !told {
+        let result = journal.past(case, &record.host)?.unwrap_or_else(|| {
+            let reason = format!("the run ended before it: {why}");
+            let judgement = Judgement { verdict: Verdict::NotExercised, reason };
+            vtick_contract::past(case, &record.host, judgement, None)
+        });
+        if journal.knows(case) != Some(Told::Yes) {
             show(args, &record.host, &result);
         }
         record.checks.push(result);

@@ -9,6 +9,8 @@
 //! boot: whoever waits longer waits for a dead one.
 
 use std::path::Path;
+
+use anyhow::Context;
 use vtick_contract::CheckRecord;
 
 use serde::{Deserialize, Serialize};
@@ -27,6 +29,21 @@ struct Entry {
     transcript: Option<Transcript>,
 }
 
+/// The name in a verdict, which is all that a run needs to know before its end.
+#[derive(Deserialize)]
+struct Named {
+    name: String,
+}
+
+/// A verdict of an earlier run.
+struct Known {
+    name: String,
+    /// The verdict as it stands in the journal: it is read when it is wanted, because a journal has megabytes and the
+    /// host that reads it may die next.
+    json: String,
+    told: Told,
+}
+
 /// How often a host may be lost under a check, through nothing of its own, before the check is given up.
 const LOSSES: usize = 2;
 
@@ -34,7 +51,7 @@ const LOSSES: usize = 2;
 #[derive(Default)]
 struct Past {
     host: Option<Host>,
-    verdicts: Vec<(Entry, Told)>,
+    verdicts: Vec<Known>,
 }
 
 /// The journal of this run, and what earlier ones left in it.
@@ -72,10 +89,19 @@ impl Journal {
         self.past.host.as_ref()
     }
 
+    /// Whether an earlier run came to a verdict on a check.
+    pub(super) fn knows(&self, case: &Case) -> Option<Told> {
+        self.past.find(case).map(|known| known.told)
+    }
+
     /// What an earlier run found out about a check.
-    pub(super) fn past(&self, case: &Case, host: &Host) -> Option<(CheckRecord, Told)> {
-        let (entry, told) = self.past.verdicts.iter().find(|(entry, _)| entry.name == case.name())?;
-        Some((vtick_contract::past(case, host, entry.judgement.clone(), entry.transcript.clone()), *told))
+    ///
+    /// # Errors
+    /// The journal's line is damaged.
+    pub(super) fn past(&self, case: &Case, host: &Host) -> anyhow::Result<Option<CheckRecord>> {
+        let Some(known) = self.past.find(case) else { return Ok(None) };
+        let entry: Entry = serde_json::from_str(&known.json).with_context(|| format!("--resume: {}", known.name))?;
+        Ok(Some(vtick_contract::past(case, host, entry.judgement, entry.transcript)))
     }
 
     /// The run begins, on this host.
@@ -130,15 +156,15 @@ fn parse(text: &str) -> Result<Past, String> {
             None if line == "@brief" || line == "@fresh" => {}
             Some(("@verdict", json)) => {
                 running = None;
-                let entry: Entry = serde_json::from_str(json).map_err(|e| e.to_string())?;
-                past.tell(entry, Told::Yes);
+                let Named { name } = serde_json::from_str(json).map_err(|e| e.to_string())?;
+                past.tell(Known { name, json: json.to_owned(), told: Told::Yes });
             }
             // Between two checks it was the fault of neither: the run goes on with the next.
             Some(("@died", why)) => {
                 if let Some(name) = running.take() {
                     let reason = format!("it took the host down with it: {why}");
                     let judgement = Judgement { verdict: Verdict::Violated, reason };
-                    past.tell(Entry { name, judgement, transcript: None }, Told::No);
+                    past.tell(Known::untold(name, judgement));
                 }
             }
             // Nobody's fault: the check is run again. Not for ever, because it may be the check's after all.
@@ -148,7 +174,7 @@ fn parse(text: &str) -> Result<Past, String> {
                     if lost.iter().filter(|lost| **lost == name).count() >= LOSSES {
                         let reason = format!("its host was lost {LOSSES} times: {why}");
                         let judgement = Judgement { verdict: Verdict::HarnessError, reason };
-                        past.tell(Entry { name, judgement, transcript: None }, Told::No);
+                        past.tell(Known::untold(name, judgement));
                     }
                 }
             }
@@ -158,11 +184,24 @@ fn parse(text: &str) -> Result<Past, String> {
     Ok(past)
 }
 
+impl Known {
+    /// A verdict that follows from the journal.
+    fn untold(name: String, judgement: Judgement) -> Known {
+        let entry = Entry { name, judgement, transcript: None };
+        let json = serde_json::to_string(&entry).expect("strings and words");
+        Known { name: entry.name, json, told: Told::No }
+    }
+}
+
 impl Past {
     /// The latest word on a check counts: a later run tells what an earlier one could not.
-    fn tell(&mut self, entry: Entry, told: Told) {
-        self.verdicts.retain(|(earlier, _)| earlier.name != entry.name);
-        self.verdicts.push((entry, told));
+    fn tell(&mut self, known: Known) {
+        self.verdicts.retain(|earlier| earlier.name != known.name);
+        self.verdicts.push(known);
+    }
+
+    fn find(&self, case: &Case) -> Option<&Known> {
+        self.verdicts.iter().find(|known| known.name == case.name())
     }
 }
 
@@ -170,23 +209,30 @@ impl Past {
 mod tests {
     use super::*;
 
+    /// What is known, with the judgement as the run reads it at its end.
+    fn known(text: &str) -> Vec<(String, Judgement, Told)> {
+        let judgement = |known: &Known| serde_json::from_str::<Entry>(&known.json).unwrap().judgement;
+        let past = parse(text).unwrap().verdicts;
+        past.iter().map(|known| (known.name.clone(), judgement(known), known.told)).collect()
+    }
+
     #[test]
     fn the_check_under_way_when_the_host_died_is_the_one_to_blame() {
         let text = "@check first\n@brief\n@verdict {\"name\":\"first\",\"verdict\":\"held\",\"reason\":\"seen\"}\n\
                     @check second\n@died it was silent for 60 s\n";
-        let past = parse(text).unwrap().verdicts;
-        let seen: Vec<_> = past.iter().map(|(e, told)| (e.name.as_str(), e.judgement.verdict, *told)).collect();
+        let past = known(text);
+        let seen: Vec<_> = past.iter().map(|(name, judged, told)| (name.as_str(), judged.verdict, *told)).collect();
         assert_eq!(seen, [("first", Verdict::Held, Told::Yes), ("second", Verdict::Violated, Told::No)]);
-        assert_eq!(past[1].0.judgement.reason, "it took the host down with it: it was silent for 60 s");
+        assert_eq!(past[1].1.reason, "it took the host down with it: it was silent for 60 s");
     }
 
     #[test]
     fn a_death_between_two_checks_is_nobodys_and_the_verdicts_before_it_stay() {
         let text = "@check first\n@verdict {\"name\":\"first\",\"verdict\":\"violated\",\"reason\":\"seen\"}\n\
                     @died it was silent for 60 s\n@died before its first check\n";
-        let past = parse(text).unwrap().verdicts;
+        let past = known(text);
         assert_eq!(past.len(), 1);
-        assert_eq!(past[0].0.judgement.verdict, Verdict::Violated);
+        assert_eq!(past[0].1.verdict, Verdict::Violated);
         assert!(parse("something else\n").is_err());
     }
 
@@ -194,9 +240,9 @@ mod tests {
     fn a_check_under_which_the_host_was_lost_runs_again_and_is_given_up_the_second_time() {
         let once = "@check first\n@lost QEMU was killed by signal 9\n";
         assert!(parse(once).unwrap().verdicts.is_empty());
-        let twice = parse(&once.repeat(2)).unwrap().verdicts;
-        assert_eq!((twice[0].0.judgement.verdict, twice[0].1), (Verdict::HarnessError, Told::No));
-        assert_eq!(twice[0].0.judgement.reason, "its host was lost 2 times: QEMU was killed by signal 9");
+        let twice = known(&once.repeat(2));
+        assert_eq!((twice[0].1.verdict, twice[0].2), (Verdict::HarnessError, Told::No));
+        assert_eq!(twice[0].1.reason, "its host was lost 2 times: QEMU was killed by signal 9");
         let elsewhere = parse(&(once.to_owned() + &once.replace("first", "second"))).unwrap();
         assert!(elsewhere.verdicts.is_empty(), "two checks, once each");
     }
