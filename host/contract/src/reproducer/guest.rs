@@ -1,13 +1,10 @@
 //! The guest's part: arm64 assembly. Registers: x9 to x14 scratch, x18 how many interrupts were taken, x19 to x26 the
-//! program's r0 to r7, x27 and x28 the step that a handler and the program are at, x29 the notes, x30 the MMIO page.
+//! program's r0 to r7, x27 and x28 the step that a handler and the program are at, x30 the MMIO page, the others notes.
 
 use vtick_abi::litmus::{NO_HANDLER, Op, base, code, daif, sysreg};
 
 use super::notes::Note;
 use super::{Number, Source};
-
-/// Offset of the notes' registers from the MMIO page, as `host.rs` has it.
-const TELL: usize = 0x100;
 
 /// Lines of an asm() statement.
 #[derive(Default)]
@@ -17,41 +14,59 @@ struct Assembly {
     line: usize,
     /// Whether more instructions may stand on that.
     open: bool,
+    /// Where the instructions begin that the last comment is about; `None`: it is not for a line's end.
+    commented: Option<(usize, String)>,
 }
 
-/// The most columns of a line of instructions.
-const WIDTH: usize = 76;
+/// The most columns of the instructions of a line.
+const WIDTH: usize = 88;
+
+/// The most columns of a line with a comment at its end, tabs written out.
+const WHOLE: usize = 100;
 
 impl Assembly {
+    /// A comment about the instructions that follow.
     fn comment(&mut self, text: &str) {
-        self.text += &format!("\t/* {text} */\n");
+        self.close();
+        self.commented = Some((self.text.len(), format!("/* {text} */")));
+    }
+
+    /// Puts the last comment behind its instructions if they are a line and it fits, or else before them.
+    fn close(&mut self) {
         self.open = false;
+        let Some((at, comment)) = self.commented.take() else { return };
+        let about = self.text[at..].trim_end_matches('\n').trim_start_matches('\t');
+        let column = 8 + about.len() + 1;
+        if !about.is_empty() && !about.contains('\n') && column + comment.len() <= WHOLE {
+            self.text.truncate(self.text.len() - 1);
+            self.text += &format!(" {comment}\n");
+        } else {
+            self.text.insert_str(at, &format!("\t{comment}\n"));
+        }
     }
 
     /// Instructions, as many on a line as fit.
     fn say(&mut self, instructions: &str) {
         for instruction in instructions.lines().filter(|line| !line.is_empty()) {
             let instruction = instruction.replace('\\', "\\\\").replace('"', "\\\"");
-            let alone = instruction.starts_with('.') || instruction.ends_with(':');
             match self.text.strip_suffix("\\n\"\n") {
-                Some(open) if !alone && self.open && open.len() - self.line + instruction.len() < WIDTH => {
-                    self.text.truncate(open.len());
-                    self.text += &format!("; {instruction}\\n\"\n");
+                Some(before) if self.open && before.len() - self.line + instruction.len() < WIDTH => {
+                    let behind = if before.ends_with(':') { " " } else { "; " };
+                    self.text.truncate(before.len());
+                    self.text += &format!("{behind}{instruction}\\n\"\n");
                 }
                 _ => {
                     self.line = self.text.len();
                     self.text += &format!("\t\"{instruction}\\n\"\n");
                 }
             }
-            self.open = !alone;
+            self.open = true;
         }
     }
-}
 
-impl Assembly {
     /// A line that stands for itself.
     fn alone(&mut self, line: &str) {
-        self.open = false;
+        self.close();
         self.say(line);
         self.open = false;
     }
@@ -61,74 +76,87 @@ impl Source<'_> {
     /// All that the vCPUs run.
     pub(super) fn assembly(&self) -> String {
         let mut asm = Assembly::default();
-        asm.say(".pushsection .rodata");
-        if self.tells_time() {
-            asm.comment("so many microseconds in ticks of the counter");
-            asm.say(".macro ticks reg, us");
-            asm.alone("ldr \\reg, =\\us; mrs x14, cntfrq_el0; mul \\reg, \\reg, x14");
-            asm.alone("ldr x14, =1000000; udiv \\reg, \\reg, x14");
-            asm.say(".endm");
+        let micros = |index: &usize| matches!(self.value(*index), Number::Micros(_));
+        let lengths: Vec<usize> = (0..self.ops.len()).filter(micros).collect();
+        let bases: Vec<u16> = lengths.iter().map(|&index| self.ops[index].base).collect();
+        let physical = bases.contains(&base::NOW_PHYSICAL);
+        let from_now = physical || bases.contains(&base::NOW);
+        let (parameter, counter) = if physical { (", now=cntvct_el0", "\\now") } else { ("", "cntvct_el0") };
+        let ticks = "mrs x14, cntfrq_el0\nmul x10, x10, x14\nldr x14, =1000000\nsdiv x10, x10, x14";
+        let add = format!("isb\nmrs x9, {counter}\nadd x9, x9, x10\n.endm");
+        if bases.iter().any(|it| !matches!(*it, base::NOW | base::NOW_PHYSICAL)) {
+            asm.comment("x10 := so many microseconds in ticks of the counter");
+            asm.say(&format!(".macro ticks us; ldr x10, =\\us\n{ticks}\n.endm"));
+            if from_now {
+                asm.comment("x9 := now + so many microseconds");
+                asm.say(&format!(".macro from_now us{parameter}; ticks \\us\n{add}"));
+            }
+        } else if from_now {
+            asm.comment("x9 := now + so many microseconds");
+            asm.say(&format!(".macro from_now us{parameter}; ldr x10, =\\us\n{ticks}\n{add}"));
         }
+        asm.say(".pushsection .data; .balign 0x10000; .globl ram; ram:");
         for vcpu in 0..self.program.setup.vcpus {
             self.vcpu_assembly(&mut asm, vcpu);
         }
-        asm.say(".popsection");
+        asm.alone(&format!(".ltorg; .org ram + {:#x}; .popsection", self.ram()));
         asm.text
     }
 
-    fn tells_time(&self) -> bool {
-        (0..self.ops.len()).any(|index| matches!(self.value(index), Number::Micros(_)))
+    /// How much RAM the guest has: code, then at its end a stack for each vCPU, and the flags below them.
+    pub(super) fn ram(&self) -> usize {
+        0x1_0000 * (self.program.setup.vcpus.div_ceil(4) + self.ops.len() / 500)
     }
 
     fn vcpu_assembly(&self, asm: &mut Assembly, vcpu: usize) {
         let none = |entry: u32| entry == NO_HANDLER;
         let (irq, fiq) = (self.header.irq[vcpu], self.header.fiq[vcpu]);
-        asm.comment(&format!("vCPU {vcpu}: the vectors (Arm ARM DDI 0487, D1.3.1)"));
-        asm.alone(&format!(".balign 8; .globl guest{vcpu}, guest{vcpu}_end"));
-        asm.alone(&format!("guest{vcpu}: b start{vcpu}"));
         let may_be_undefined = |op: &Op| matches!(op.code, code::READ | code::WRITE) && op.what >= sysreg::PMCR;
-        let asks_for_undefined = self.ops.iter().any(may_be_undefined);
-        if asks_for_undefined {
-            asm.comment("an UNDEFINED access gives -1, and the guest goes on behind it");
-            asm.say(&format!(".org guest{vcpu} + 0x200\nmrs x10, esr_el1\nlsr x10, x10, #26\ncbnz x10, unexpected{vcpu}\nmrs x10, elr_el1"));
-            asm.say("add x10, x10, #4\nmsr elr_el1, x10\nmov x9, #-1\neret");
-        } else if none(irq) && none(fiq) {
-            // NOPs lead to the end.
-            asm.alone(&format!(".org guest{vcpu} + 0x200; .fill 96, 4, 0xd503201f"));
+        let asks_for_undefined = !self.program.setup.pmu && self.ops.iter().any(may_be_undefined);
+        let tells = "str xzr, [x30, #0x28]; b .";
+        if vcpu > 0 {
+            asm.alone(&format!(".ltorg; .balign 0x800; .globl guest{vcpu}"));
+        }
+        asm.say(&format!("guest{vcpu}: b start{vcpu}"));
+        if none(irq) && none(fiq) && !asks_for_undefined {
+            asm.comment("vectors: NOPs lead to the end");
+            asm.say(&format!(".org guest{vcpu} + 0x200; .fill 128, 4, 0xd503201f; {tells}"));
         } else {
-            asm.alone(&format!(".org guest{vcpu} + 0x200; b unexpected{vcpu}"));
+            let target = |entry, name| if none(entry) { format!("bad{vcpu}") } else { format!("{name}{vcpu}") };
+            if asks_for_undefined {
+                asm.comment("an UNDEFINED access gives -1, and the guest goes on behind it");
+                asm.say(&format!(".org guest{vcpu} + 0x200; mrs x10, esr_el1\nlsr x10, x10, #26\ncbnz x10, bad{vcpu}"));
+                asm.say("mrs x10, elr_el1\nadd x10, x10, #4\nmsr elr_el1, x10\nmov x9, #-1\neret");
+                asm.close();
+            } else {
+                asm.close();
+                asm.say(&format!(".org guest{vcpu} + 0x200; b bad{vcpu}"));
+            }
+            let (irq, fiq) = (target(irq, "irq"), target(fiq, "fiq"));
+            asm.say(&format!(".org guest{vcpu} + 0x280; b {irq}\n.org guest{vcpu} + 0x300; b {fiq}"));
+            asm.say(&format!(".org guest{vcpu} + 0x380; bad{vcpu}: {tells}"));
         }
-        if asks_for_undefined || !(none(irq) && none(fiq)) {
-            let target = |entry, name| if none(entry) { format!("unexpected{vcpu}") } else { format!("{name}{vcpu}") };
-            asm.alone(&format!(".org guest{vcpu} + 0x280; b {}", target(irq, "irq")));
-            asm.alone(&format!(".org guest{vcpu} + 0x300; b {}", target(fiq, "fiq")));
-        }
-        asm.alone(&format!(".org guest{vcpu} + 0x380; unexpected{vcpu}: mrs x9, esr_el1; str x9, [x30, #0x28]; b ."));
-        asm.comment("where it starts: vectors, notes, MMIO page, stack");
-        asm.alone(&format!(
-            "start{vcpu}: adr x9, guest{vcpu}; msr vbar_el1, x9; isb; mov x29, #0x80000; mov x30, #0xb000000"
-        ));
+        asm.close();
+        asm.say(&format!("start{vcpu}: adr x9, guest{vcpu}; msr vbar_el1, x9; isb; mov x30, #0xb000000"));
         if !none(irq) || !none(fiq) {
-            asm.say(&format!("mov x9, #{:#x}\nmov sp, x9", 0xb_0000 + vcpu * 0x1_0000));
+            asm.say(&format!("mov x9, #{:#x}\nmov sp, x9", self.ram() - vcpu * 0x1000));
         }
         self.block(asm, vcpu, self.header.entry[vcpu], 28);
-        asm.comment("the end: it tells what it noted");
-        asm.say("mov x28, #0xffff");
-        for place in self.notes.of_vcpu(vcpu) {
-            let offset = 8 * place;
-            asm.say(&format!("ldr x9, [x29, #{offset}]\nstr x9, [x30, #{:#x}]", TELL + offset));
-        }
-        asm.say("str xzr, [x30, #0x10]\nb .");
+        asm.comment("the end");
+        asm.say("mov x28, #0xffff; str xzr, [x30, #0x10]; b .");
         for (entry, name) in [(irq, "irq"), (fiq, "fiq")] {
             if !none(entry) {
                 self.handler(asm, vcpu, entry, name);
             }
         }
-        asm.alone(&format!(".ltorg; guest{vcpu}_end:"));
+        asm.close();
     }
 
     fn handler(&self, asm: &mut Assembly, vcpu: usize, entry: u32, name: &str) {
         let ops = self.ops[entry as usize..].iter().take_while(|op| op.code != code::END);
+        let mut body = Assembly::default();
+        self.block(&mut body, vcpu, entry, 27);
+        body.close();
         let (mut unmasks, mut calls, mut registers) = (false, false, Vec::new());
         for op in ops {
             unmasks |= op.code == code::UNMASK || op.code == code::DOZE;
@@ -137,12 +165,15 @@ impl Source<'_> {
         }
         registers.sort_unstable();
         registers.dedup();
-        let mut saved = vec!["x9, x10".to_owned(), "x11, x12".to_owned(), "x13, x14".to_owned()];
+        let uses = |names: &[&str]| names.iter().any(|name| body.text.contains(name));
+        let scratch = [("x11, x12", uses(&["x11", "x12"])), ("x13, x14", uses(&["x13", "ticks ", "from_now "]))];
+        let mut saved = vec!["x9, x10".to_owned()];
+        saved.extend(scratch.into_iter().filter(|(_, is)| *is).map(|(pair, _)| pair.to_owned()));
         if calls {
             saved.extend(["x0, x1".to_owned(), "x2, x3".to_owned()]);
         }
         saved.extend(registers.iter().map(|register| format!("x{register}, xzr")));
-        asm.comment(&format!("vCPU {vcpu}, on {}", name.to_uppercase()));
+        asm.close();
         asm.say(&format!("{name}{vcpu}:"));
         for pair in &saved {
             asm.say(&format!("stp {pair}, [sp, #-16]!"));
@@ -151,7 +182,8 @@ impl Source<'_> {
             asm.say("mrs x9, elr_el1\nmrs x10, spsr_el1\nstp x9, x10, [sp, #-16]!");
         }
         asm.say("add x18, x18, #1");
-        self.block(asm, vcpu, entry, 27);
+        asm.text += &body.text;
+        asm.open = false;
         if unmasks {
             asm.say("msr daifset, #3\nldp x9, x10, [sp], #16\nmsr elr_el1, x9\nmsr spsr_el1, x10");
         }
@@ -168,16 +200,17 @@ impl Source<'_> {
         loop {
             let branches = |code| matches!(code, code::LOOP | code::UNLESS);
             if self.ops.iter().any(|op| branches(op.code) && op.extra == index as u64) {
+                asm.close();
                 asm.say(&format!(".Lstep{}:", index + 1));
             }
             if self.ops[index].code == code::END {
                 return;
             }
             let step = self.program.step(index as u32);
-            asm.comment(&format!("{}: {}", index + 1, self.program.line(step)));
+            asm.comment(&self.program.line(step));
             asm.say(&format!("mov x{at}, #{}", index + 1));
             if let Some(place) = self.notes.place(index as u32, Note::Before) {
-                asm.say(&format!("isb\nmrs x9, cntvct_el0\nstr x9, [x29, #{}]", 8 * place));
+                asm.say(&format!("isb\nmrs x{place}, cntvct_el0"));
             }
             self.operation(asm, vcpu, index);
             let op = &self.ops[index];
@@ -187,10 +220,10 @@ impl Source<'_> {
             let notes = [(Note::Value, ""), (Note::After, "cntvct_el0"), (Note::AfterPhysical, "cntpct_el0")];
             for (note, counter) in notes {
                 if let Some(place) = self.notes.place(index as u32, note) {
-                    if note != Note::Value {
-                        asm.say(&format!("isb\nmrs x9, {counter}"));
-                    }
-                    asm.say(&format!("str x9, [x29, #{}]", 8 * place));
+                    asm.say(&match note {
+                        Note::Value => format!("mov x{place}, x9"),
+                        _ => format!("isb\nmrs x{place}, {counter}"),
+                    });
                 }
             }
             index += 1;
@@ -200,7 +233,8 @@ impl Source<'_> {
     /// One operation, its result in x9.
     fn operation(&self, asm: &mut Assembly, vcpu: usize, index: usize) {
         let op = &self.ops[index];
-        let flag = 0x9_0000 + 8 * u64::from(op.what);
+        let below = self.ram() - 0x1000 * (self.program.setup.vcpus + 1);
+        let flag = below + 8 * usize::from(op.what);
         let both = daif::IRQ | daif::FIQ;
         let width = if op.what == 8 { 'x' } else { 'w' };
         let suffix = match op.what {
@@ -240,11 +274,17 @@ impl Source<'_> {
             }
             code::HVC => {
                 self.operand(asm, index);
-                let entry = 0x1_0000 * u64::from(op.what);
-                asm.say(&format!("mov x0, x9\nldr x1, ={:#x}\nldr x2, ={entry:#x}\nmov x3, #{}", op.extra, op.what));
+                let vcpu = op.what;
+                let is_there = vcpu > 0 && usize::from(vcpu) < self.program.setup.vcpus;
+                let entry = if is_there { format!("adr x2, guest{vcpu}") } else { "mov x2, #0".to_owned() };
+                asm.say(&format!("mov x0, x9\nldr x1, ={:#x}\n{entry}\nmov x3, #{vcpu}", op.extra));
                 asm.say("hvc #0\nmov x9, x0");
             }
-            code::ACTION => asm.say(&format!("mov x9, #{}\nstr x9, [x30, #0x18]", op.extra)),
+            code::ACTION => {
+                let late = Self::is_late(&self.program.actions()[op.extra as usize]);
+                let place = if late { "0x20" } else { "0x18" };
+                asm.say(&format!("mov x9, #{}\nstr x9, [x30, #{place}]", op.extra));
+            }
             code::SIGNAL => {
                 self.operand(asm, index);
                 asm.say(&format!("mrs x12, daif\nmsr daifset, #{both}\nldr x11, ={flag:#x}\nadd x11, x11, x9, lsl #3"));
@@ -295,20 +335,21 @@ impl Source<'_> {
     fn operand(&self, asm: &mut Assembly, index: usize) {
         let op = &self.ops[index];
         let (number, from) = (self.value(index), op.base);
+        if let (Number::Micros(micros), base::NOW | base::NOW_PHYSICAL) = (number, from) {
+            let now = if from == base::NOW { "" } else { ", cntpct_el0" };
+            return asm.say(&format!("from_now {micros}{now}"));
+        }
         let from = match from {
             base::ZERO => return constant(asm, "x9", number),
             base::NOW => "isb\nmrs x9, cntvct_el0".to_owned(),
             base::NOW_PHYSICAL => "isb\nmrs x9, cntpct_el0".to_owned(),
             register => format!("mov x9, x{}", 19 + register - base::REGISTER),
         };
-        let (add, number) = match number {
-            Number::Is(0) => return asm.say(&from),
-            Number::Micros(negative @ ..0) => ("sub", Number::Micros(-negative)),
-            number => ("add", number),
-        };
+        if number == Number::Is(0) {
+            return asm.say(&from);
+        }
         constant(asm, "x10", number);
-        asm.say(&from);
-        asm.say(&format!("{add} x9, x9, x10"));
+        asm.say(&format!("{from}\nadd x9, x9, x10"));
     }
 }
 
@@ -316,7 +357,8 @@ fn constant(asm: &mut Assembly, register: &str, number: Number) {
     match number {
         Number::Is(value) if value < 0x1_0000 => asm.say(&format!("mov {register}, #{value}")),
         Number::Is(value) => asm.say(&format!("ldr {register}, ={value:#x}")),
-        Number::Micros(micros) => asm.say(&format!("ticks {register}, {micros}")),
+        Number::Micros(micros) if register == "x10" => asm.say(&format!("ticks {micros}")),
+        Number::Micros(micros) => asm.say(&format!("ticks {micros}\nmov {register}, x10")),
     }
 }
 

@@ -11,30 +11,42 @@ use vtick_core::lines::Levels;
 pub(super) struct Needed {
     /// `levels_at`.
     pub(super) levels_at: bool,
-    /// `returns`.
+    /// `count`.
     pub(super) returns: bool,
     /// `first`.
     pub(super) first: bool,
-    /// `left_at`.
-    pub(super) left_at: bool,
-    /// When steps were left and actions done, on the host's counter.
-    pub(super) clock: bool,
-    /// `note`.
-    pub(super) notes: bool,
+    /// `exit_of`.
+    pub(super) exit_of: bool,
+    /// When the returns came, on the guest's virtual counter.
+    pub(super) at: bool,
+    /// The same on the host's counter, which is the guest's physical counter.
+    pub(super) physical: bool,
+    /// When actions were done, on the host's counter.
+    pub(super) done_at: bool,
+    /// `result`.
+    pub(super) results: bool,
 }
 
 impl Needed {
     pub(super) fn by(source: &Source<'_>) -> Needed {
-        let mut needed = Needed { notes: source.notes.len() > 0, ..Needed::default() };
+        let mut needed = Needed::default();
         for expectation in source.program.expectations() {
             match expectation {
+                Expectation::LevelsAt(..) if source.each_exit_is_one() => needed.exit_of = true,
                 Expectation::LevelsAt(..) => needed.levels_at = true,
                 Expectation::SomeReturn(..) | Expectation::EveryReturn(..) | Expectation::Returns(..) => {
                     needed.returns = true;
                 }
                 Expectation::FirstReturn(..) => needed.first = true,
-                Expectation::InTime(..) => (needed.clock, needed.left_at) = (true, true),
-                Expectation::DoneAfter(..) => needed.clock = true,
+                Expectation::InTime(_, deadline) => {
+                    needed.exit_of = true;
+                    *if deadline.physical { &mut needed.physical } else { &mut needed.at } = true;
+                }
+                Expectation::DoneAfter(..) => needed.done_at = true,
+                Expectation::Unless(..)
+                | Expectation::Result(..)
+                | Expectation::ResultAtLeast(..)
+                | Expectation::ResultIsOf(..) => needed.results = true,
                 _ => {}
             }
         }
@@ -50,11 +62,14 @@ impl Source<'_> {
         for expectation in expectations.iter().filter(|it| it.is_premise()) {
             let said = self.said(expectation);
             let lacking = self.lacking(expectation);
-            text += &format!("\tif ({lacking})\n\t\tskip(\"does not apply: {said}\");\n");
+            text += &format!("\tif ({lacking})\n\t\tend(4, \"does not apply: {said}\");\n");
         }
         for expectation in expectations.iter().filter(|it| !it.is_premise()) {
             let said = self.said(expectation);
-            for condition in self.conditions(expectation) {
+            for mut condition in self.conditions(expectation) {
+                if condition.len() > 80 {
+                    condition = condition.replace(" && r->levels", " &&\n\t\t     r->levels");
+                }
                 text += &match condition.len() + said.len() {
                     // With all around it, a line of a hundred columns.
                     ..=78 => format!("\texpect({condition}, \"{said}\");\n"),
@@ -75,9 +90,8 @@ impl Source<'_> {
     fn lacking(&self, premise: &Expectation) -> String {
         match *premise {
             Expectation::InTime(step, deadline) => {
-                let offset = if deadline.physical { "" } else { " - offset" };
-                let left = format!("left_at({}{}){offset}", self.of(step), self.number(step));
-                format!("{left} >= {}", self.note(deadline.step, Note::Value))
+                let at = if deadline.physical { "physical" } else { "at" };
+                format!("{}->{at} >= {}", self.exit_of(step), self.note(deadline.step, Note::Value))
             }
             Expectation::DoneAfter(action, step) => {
                 format!("done_at[{}] - offset < {}", action.0, self.note(step, Note::After))
@@ -89,29 +103,35 @@ impl Source<'_> {
 
     /// What must be so, in C.
     fn conditions(&self, expectation: &Expectation) -> Vec<String> {
-        let counted = |levels: Option<Levels>, span: Span| {
-            let levels = levels.map_or("ANY".to_owned(), of_levels);
-            format!("returns({}{}, {levels})", self.of(span.from.step), self.span(span))
+        let counted = |levels: &str, span: Span| {
+            let ((first, last), vcpu) = (self.ends(span), self.of(span.from.step));
+            let steps = if first == last {
+                format!("r->step == {first}")
+            } else {
+                format!("r->step >= {first} && r->step <= {last}")
+            };
+            format!("count({vcpu}{steps}{levels})")
         };
+        let are = |levels: Levels| format!(" && r->levels == {}", of_levels(levels));
+        let are_not = |levels: Levels| format!(" && r->levels != {}", of_levels(levels));
         vec![match *expectation {
+            Expectation::LevelsAt(step, due) if self.each_exit_is_one() => {
+                format!("{}->levels == {}", self.exit_of(step), of_levels(due))
+            }
             Expectation::LevelsAt(step, due) => {
                 format!("levels_at({}{}, {})", self.of(step), self.number(step), of_levels(due))
             }
-            Expectation::SomeReturn(due, span) => format!("{} > 0", counted(Some(due), span)),
+            Expectation::SomeReturn(due, span) => format!("{} > 0", counted(&are(due), span)),
             Expectation::FirstReturn(due, span) => {
                 format!("first({}{}) == {}", self.of(span.from.step), self.span(span), of_levels(due))
             }
-            Expectation::EveryReturn(due, Some(span)) => {
-                format!("{} == {}", counted(Some(due), span), counted(None, span))
-            }
+            Expectation::EveryReturn(due, Some(span)) => format!("{} == 0", counted(&are_not(due), span)),
             Expectation::EveryReturn(due, None) => {
-                let all = |vcpu: usize| {
-                    let counted = |levels: &str| format!("returns({}0, LAST, {levels})", self.named(vcpu));
-                    format!("{} == {}", counted(&of_levels(due)), counted("ANY"))
-                };
+                let due = of_levels(due);
+                let all = |vcpu: usize| format!("count({}r->levels != {due}) == 0", self.named(vcpu));
                 return (0..self.program.setup.vcpus).map(all).collect();
             }
-            Expectation::Returns(due, span) => format!("{} == {due}", counted(None, span)),
+            Expectation::Returns(due, span) => format!("{} == {due}", counted("", span)),
             Expectation::Gives { step, due, mask: u64::MAX } => {
                 format!("{} == {due:#x}", self.note(step, Note::Value))
             }
@@ -151,12 +171,16 @@ impl Source<'_> {
             }
             Expectation::NeverEnds(step) => {
                 let v = if self.is_alone() { String::new() } else { format!("vcpus[{}].", self.vcpu(step)) };
-                format!("!{v}done && {v}step == {}", self.number(step))
+                format!("!{v}done && X({}28) == {}", self.of(step), self.number(step))
             }
             Expectation::InTime(..) | Expectation::DoneAfter(..) | Expectation::Unless(..) => {
                 unreachable!("it is a premise")
             }
         }]
+    }
+
+    fn exit_of(&self, step: Step) -> String {
+        format!("exit_of({}{})", self.of(step), self.number(step))
     }
 
     /// The vCPU of a step, as the first argument of a function.
@@ -177,14 +201,15 @@ impl Source<'_> {
     }
 
     fn note(&self, step: Step, note: Note) -> String {
-        let place = self.notes.place(step.op(&self.starts), note).expect("what an expectation needs is noted");
-        format!("note[{place}]")
+        let register = self.notes.place(step.op(&self.starts), note).expect("what an expectation needs is noted");
+        format!("X({}{register})", self.of(step))
     }
 }
 
 /// Levels by the names of include/uapi/linux/kvm.h.
 pub(super) fn of_levels(levels: Levels) -> String {
-    in_c(levels, ["KVM_ARM_DEV_EL1_VTIMER", "KVM_ARM_DEV_EL1_PTIMER", "KVM_ARM_DEV_PMU"])
+    let levels = in_c(levels, ["KVM_ARM_DEV_EL1_VTIMER", "KVM_ARM_DEV_EL1_PTIMER", "KVM_ARM_DEV_PMU"]);
+    if levels.contains('|') { format!("({levels})") } else { levels }
 }
 
 /// Levels as an expression in C: the names of the vtimer's, the ptimer's and the PMU's bit.

@@ -13,10 +13,10 @@ mod template;
 #[cfg(test)]
 mod tests;
 
-use vtick_abi::litmus::{Header, Op};
+use vtick_abi::litmus::{Header, Op, code};
 
 use super::Case;
-use super::program::{Action, ActionRef, Program, Step};
+use super::program::{Action, ActionRef, Expectation, Program, Step};
 use notes::Notes;
 use vtick_core::lines::Routing;
 
@@ -118,17 +118,38 @@ impl Source<'_> {
         self.program.vcpu_of(step).expect("a step belongs to a vCPU")
     }
 
-    /// Whether one vCPU is all there is, and one thread: then no function has to be told which vCPU.
+    /// Whether one vCPU is all there is: then no function has to be told which vCPU.
     fn is_alone(&self) -> bool {
         let (setup, actions) = (&self.program.setup, self.program.actions());
-        let by_another =
-            |action: &Action| matches!(action, Action::LineAfter { .. } | Action::SignalAfter { .. } | Action::Meet);
-        setup.vcpus == 1 && setup.creation.is_empty() && setup.runs_on.is_empty() && !actions.iter().any(by_another)
+        let meet = |action: &Action| matches!(action, Action::Meet);
+        setup.vcpus == 1 && setup.creation.is_empty() && setup.runs_on.is_empty() && !actions.iter().any(meet)
     }
 
     /// A vCPU as the first argument of a function.
     fn named(&self, vcpu: usize) -> String {
         if self.is_alone() { String::new() } else { format!("&vcpus[{vcpu}], ") }
+    }
+
+    /// Whether another thread does an action, after a while.
+    fn is_late(action: &Action) -> bool {
+        matches!(action, Action::LineAfter { .. } | Action::SignalAfter { .. })
+    }
+
+    /// Whether each step whose exit the verdict looks at runs once: it stands in no loop and in no handler.
+    fn each_exit_is_one(&self) -> bool {
+        let is_one = |op: u32| {
+            let back = |(index, it): (u32, &Op)| {
+                matches!(it.code, code::LOOP | code::UNLESS) && it.extra <= u64::from(op) && op <= index
+            };
+            let looped = (0..).zip(&self.ops).any(back);
+            let block =
+                self.ops[..op as usize].iter().rposition(|it| it.code == code::END).map_or(0, |it| it as u32 + 1);
+            !looped && self.header.entry[..self.program.setup.vcpus].contains(&block)
+        };
+        self.program.expectations().iter().all(|expectation| match *expectation {
+            Expectation::LevelsAt(step, _) => is_one(step.op(&self.starts)),
+            _ => true,
+        })
     }
 
     /// Whether a vCPU has a handler.

@@ -1,6 +1,6 @@
 //! What the guest has to note for the verdict: results of steps, and when they began and ended.
 
-use vtick_abi::litmus::{Op, code};
+use vtick_abi::litmus::{Op, base, code};
 
 use super::super::program::{Expectation, Program, Step};
 
@@ -17,9 +17,13 @@ pub(super) enum Note {
     AfterPhysical,
 }
 
-/// All notes, by vCPU and step: the index of one is its place.
+/// All notes, by vCPU and step, each with the guest's general register that holds it: its place. In RAM they would need an
+/// exit each, since the guest's MMU is off and the host's caches are not.
 #[derive(Debug, Default)]
-pub(super) struct Notes(Vec<(usize, u32, Note)>);
+pub(super) struct Notes(Vec<(usize, u32, Note, usize)>);
+
+/// Registers that only notes use; those behind hold the arguments of a call.
+const FREE: [usize; 13] = [4, 5, 6, 7, 8, 15, 16, 17, 29, 0, 1, 2, 3];
 
 impl Notes {
     /// What the expectations of a program need.
@@ -69,21 +73,32 @@ impl Notes {
         if looped {
             return Err("it looks for returns from or to the first time round of a loop".to_owned());
         }
-        Ok(Notes(wanted))
+        let calls = ops.iter().any(|op| op.code == code::HVC);
+        let uses = |register: u16| {
+            let compares = |op: &Op| op.code == code::UNLESS && op.what == register;
+            let mut ops = ops.iter().filter(|op| op.code != code::END);
+            ops.any(|op| op.reg == register || op.base == base::REGISTER + register || compares(op))
+        };
+        let free = FREE.into_iter().filter(|&register| register > 3 || !calls);
+        let free: Vec<usize> = free.chain((0..8).filter(|&it| !uses(it)).map(|it| 19 + usize::from(it))).collect();
+        let mut notes = Notes::default();
+        for (vcpu, op, note) in wanted {
+            let Some(&register) = free.get(notes.of_vcpu(vcpu)) else {
+                return Err(format!("its verdict needs more than {} results of a vCPU, a register each", free.len()));
+            };
+            notes.0.push((vcpu, op, note, register));
+        }
+        Ok(notes)
     }
 
-    /// How many there are.
-    pub(super) fn len(&self) -> usize {
-        self.0.len()
+    /// How many a vCPU has.
+    fn of_vcpu(&self, vcpu: usize) -> usize {
+        self.0.iter().filter(|note| note.0 == vcpu).count()
     }
 
-    /// The place of a note; `None`: nobody needs it.
+    /// The register of a note; `None`: nobody needs it.
     pub(super) fn place(&self, op: u32, note: Note) -> Option<usize> {
-        self.0.iter().position(|&(_, of, what)| (of, what) == (op, note))
-    }
-
-    /// The places of a vCPU's notes.
-    pub(super) fn of_vcpu(&self, vcpu: usize) -> impl Iterator<Item = usize> {
-        self.0.iter().enumerate().filter(move |(_, note)| note.0 == vcpu).map(|(place, _)| place)
+        let same = |it: &&(usize, u32, Note, usize)| (it.1, it.2) == (op, note);
+        self.0.iter().find(same).map(|it| it.3)
     }
 }

@@ -1,4 +1,4 @@
-//if clock
+//if counter
 static __u64 counter(void)
 {
 	__u64 now;
@@ -8,17 +8,11 @@ static __u64 counter(void)
 }
 //end
 //if us
-//if clock
+//if counter
 
 //end
 /* So many microseconds in ticks of the counter. */
-static __u64 us(__u64 microseconds)
-{
-	__u64 frequency;
-
-	asm("mrs %0, cntfrq_el0" : "=r"(frequency));
-	return microseconds * frequency / 1000000;
-}
+#define us(n)	({ __u64 hz_; asm("mrs %0, cntfrq_el0" : "=r"(hz_)); (n) * hz_ / 1000000; })
 //end
 //if offset_ioctl
 

@@ -1,10 +1,8 @@
 /* The levels of the first return from one step to another. */
-static long first(@p@int from, int to)
+static __u64 first(@p@__u64 from, __u64 to)
 {
-	int i;
-
-	for (i = 0; i < @r@nr; i++)
-		if (@r@ret[i].step >= from && @r@ret[i].step <= to)
-			return @r@ret[i].levels;
-	return ANY;
+	for (struct ret *r = @r@ret; r < @r@ret + @r@nr; r++)
+		if (r->step >= from && r->step <= to)
+			return r->levels;
+	return ~0ULL;
 }

@@ -1,13 +1,15 @@
-//if threads|migrate
+//if another|migrate
 #define _GNU_SOURCE
 //end
+//if errno
 #include <errno.h>
+//end
 #include <fcntl.h>
 //if guest
-//if threads
+//if another
 #include <pthread.h>
 //end
-//if threads|migrate
+//if another|migrate
 #include <sched.h>
 //end
 #include <signal.h>
@@ -15,7 +17,9 @@
 //end
 #include <stdio.h>
 #include <stdlib.h>
+//if reads
 #include <string.h>
+//end
 #include <sys/ioctl.h>
 //if guest
 #include <sys/mman.h>
@@ -34,99 +38,56 @@
 #define VCPUS @vcpus@
 //end
 //if guest
-/* More returns of KVM_RUN than any vCPU has a cause for. */
-#define MOST 4096
-//if returns
-#define ANY -1L
-//end
-//if last
-#define LAST 0x7fffffff
-//end
-//if handlers
-#define AT(ret) ((ret).in_handler ?: (ret).step)
-//end
-//if no_handlers
-#define AT(ret) ((ret).step)
-//end
-//end
+#define MOST 4096	/* returns of KVM_RUN: more than any vCPU has a cause for */
 
 //if threads
 static struct vcpu {
-	int fd, id, step, done, gone, up, nr;
+	int fd, id, done, gone, up, nr;
 	struct kvm_run *run;
 	pthread_t thread;
-	struct ret {
-		int step, error, reason;
-		long levels;
-//if clock
-		__u64 at;
-//end
-//if handlers
-		int in_handler;
-//end
-	} ret[MOST];
+	struct ret { __u64 @fields@; } ret[MOST];
 } vcpus[VCPUS];
 //end
-//if alone_guest
+//if alone
+static struct kvm_run *run;
 //if wire
-static int fd, step, done, up, nr;
+static int @kvm@vm, fd, done, up, nr, failed;
 //end
 //if no_wire
-static int fd, step, done, nr;
+static int @kvm@vm, fd, done, nr, failed;
 //end
-static struct kvm_run *run;
-/* What each return of KVM_RUN showed. */
-static struct ret {
-	int step, error, reason;
-	long levels;
-//if clock
-	__u64 at;
+static struct ret { __u64 @fields@; } ret[MOST];
 //end
-//if handlers
-	int in_handler;
-//end
-} ret[MOST];
-//end
-//if guest
+//if stop
 static volatile sig_atomic_t stop;
 //end
-//if notes
-static __u64 note[@notes@];
 //end
-//if actions
+//if no_guest
+
+//end
+//if results
 static long result[@actions@];
 //end
 //if done_at
-static __u64 done_at[@actions@];
-//end
-//if clock
-static __u64 offset;
+static __u64 done_at[@actions@], offset;
 //end
 //if meet
 static pthread_barrier_t meeting;
 //end
-static int kvm, vm, failed;
-//if guest
-static char ram[0x200000] __attribute__((aligned(0x10000)));
+//if threads|no_guest
+static int @kvm@vm, failed;
 //end
 
-#define must(call) ({ long ret_ = (call); if (ret_ < 0) failed_call(#call); ret_; })
-
-static void failed_call(const char *call)
+static void end(int code, const char *why)
 {
-	printf("not ok 1 " NAME " # %s: %s\n", call, strerror(errno));
-	exit(1);
+	printf("%sok 1 " NAME " # %s%s\n", code == 1 ? "not " : "", code == 4 ? "SKIP " : "", why);
+	exit(code);
 }
 
-static void skip(const char *why)
-{
-	printf("ok 1 " NAME " # SKIP %s\n", why);
-	exit(4);
-}
+#define must(call) ({ long r_ = (call); if (r_ < 0) perror(#call), end(1, "a call fails"); r_; })
 
 static void expect(int holds, const char *what)
 {
-	if (!holds)
-		printf("# not so: %s\n", what);
+	printf("# %s: %s\n", holds ? "so" : "NOT SO", what);
 	failed |= !holds;
 }

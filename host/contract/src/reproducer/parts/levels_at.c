@@ -1,15 +1,12 @@
 /* Whether each MMIO exit of a step showed these levels; there is one. */
-static int levels_at(@p@int step, long levels)
+static int levels_at(@p@__u64 step, __u64 levels)
 {
-	int i, seen = 0;
+	int seen = 0, good = 0;
 
-	for (i = 0; i < @r@nr; i++) {
-		if (AT(@r@ret[i]) != step ||
-		    @r@ret[i].error || @r@ret[i].reason != KVM_EXIT_MMIO)
-			continue;
-		if (@r@ret[i].levels != levels)
-			return 0;
-		seen = 1;
-	}
-	return seen;
+	for (struct ret *r = @r@ret; r < @r@ret + @r@nr; r++)
+		if (@at@ == step && r->reason == KVM_EXIT_MMIO) {
+			seen++;
+			good += r->levels == levels;
+		}
+	return seen && good == seen;
 }

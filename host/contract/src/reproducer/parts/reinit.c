@@ -23,7 +23,9 @@ static long reinit(@p@int with_timers)
 		must(ioctl(@r@fd, KVM_GET_ONE_REG, &reg));
 	}
 	must(ioctl(vm, KVM_ARM_PREFERRED_TARGET, &init));
+//if psci
 	init.features[0] |= 1 << KVM_ARM_VCPU_PSCI_0_2;
+//end
 	must(ioctl(@r@fd, KVM_ARM_VCPU_INIT, &init));
 	for (i = 0; i < list.n; i++) {
 		reg = (struct kvm_one_reg){ list.id[i], (__u64)value[i] };
@@ -31,7 +33,7 @@ static long reinit(@p@int with_timers)
 		    (is_timer(reg.id) && !with_timers))
 			continue;
 		if (ioctl(@r@fd, KVM_SET_ONE_REG, &reg) < 0)
-			printf("# register %#llx is refused: %s\n", reg.id, strerror(errno));
+			printf("# register %#llx is refused, errno %d\n", reg.id, errno);
 	}
 	return 0;
 }

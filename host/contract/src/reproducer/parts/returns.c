@@ -1,10 +1,10 @@
-/* How many returns from one step to another showed these levels. */
-static int returns(@p@int from, int to, long levels)
-{
-	int i, seen = 0;
-
-	for (i = 0; i < @r@nr; i++)
-		seen += @r@ret[i].step >= from && @r@ret[i].step <= to &&
-			(levels == ANY || @r@ret[i].levels == levels);
-	return seen;
-}
+/* Of how many returns r this is so. */
+//if alone
+#define count(is_so) \
+	({ int n_ = 0; for (struct ret *r = ret; r < ret + nr; r++) n_ += (is_so); n_; })
+//end
+//if threads
+#define count(v, is_so) \
+	({ struct vcpu *v_ = v; int n_ = 0; \
+	   for (struct ret *r = v_->ret; r < v_->ret + v_->nr; r++) { n_ += (is_so); } n_; })
+//end
