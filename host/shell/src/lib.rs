@@ -4,6 +4,7 @@ mod escape;
 mod files;
 pub mod say;
 pub mod terminal;
+pub mod values;
 
 pub use escape::{Escape, Typed};
 pub use files::{

@@ -91,16 +91,9 @@ pub(super) struct BootArgs {
 
 /// A number of bytes: 64M, 1G.
 fn size(text: &str) -> Result<u64, String> {
-    let (digits, unit) = match text.trim_end_matches(['B', 'b']).trim_end_matches('i') {
-        text if text.ends_with(['K', 'k']) => (&text[..text.len() - 1], 1 << 10),
-        text if text.ends_with(['M', 'm']) => (&text[..text.len() - 1], 1 << 20),
-        text if text.ends_with(['G', 'g']) => (&text[..text.len() - 1], 1 << 30),
-        text => (text, 1),
-    };
-    let bytes = digits.parse().ok().and_then(|number: u64| number.checked_mul(unit));
-    match bytes {
+    match vtick_shell::values::bytes(text, 1) {
         Some(bytes) if (8 * UNIT..=255 << 30).contains(&bytes) && bytes.is_multiple_of(UNIT) => Ok(bytes),
-        _ => Err("RAM has to be a multiple of 2M from 16M to 255G".to_owned()),
+        _ => Err("RAM has to be a multiple of 2M from 16M to 255G, such as 512M or 3G".to_owned()),
     }
 }
 

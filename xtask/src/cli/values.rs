@@ -3,6 +3,8 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use vtick_shell::values;
+
 /// Parameters that can stand on a kernel's command line (arm64: COMMAND_LINE_SIZE is 2048, and it has ours, too).
 pub(super) fn parameters(name: &str, value: String) -> Result<String, String> {
     const LONGEST: usize = 1500;
@@ -29,12 +31,7 @@ pub(super) fn choice<T: Copy>(name: &str, value: &str, choices: &[(&str, T)]) ->
 
 /// Megabytes of memory: a number of them, or of what its letter says.
 pub(super) fn megabytes(name: &str, value: &str) -> Result<u32, String> {
-    let digits = value.trim_end_matches(['B', 'b']).trim_end_matches('i');
-    let (digits, unit) = match digits.to_ascii_uppercase().strip_suffix(['M', 'G']) {
-        Some(number) => (number.to_owned(), if digits.ends_with(['G', 'g']) { 1024 } else { 1 }),
-        None => (digits.to_owned(), 1),
-    };
-    let size = digits.parse().ok().and_then(|number: u32| number.checked_mul(unit));
+    let size = values::bytes(value, 1 << 20).and_then(|bytes| u32::try_from(bytes >> 20).ok());
     size.filter(|size| (128..=1 << 20).contains(size))
         .ok_or_else(|| format!("{name} {value}: a size from 128M to 1024G is needed, such as 2048 (megabytes) or 3G"))
 }
@@ -47,16 +44,7 @@ pub(crate) fn number(name: &str, value: &str, range: RangeInclusive<u32>) -> Res
 
 /// Seconds, or a number with its unit.
 pub(super) fn duration(name: &str, value: &str) -> Result<Duration, String> {
-    let (number, unit) = match value.strip_suffix('m') {
-        Some(number) => (number, 60),
-        None => match value.strip_suffix('h') {
-            Some(number) => (number, 3600),
-            None => (value.strip_suffix('s').unwrap_or(value), 1),
-        },
-    };
-    let seconds = number.parse::<u32>().ok().and_then(|number| number.checked_mul(unit)).filter(|&s| s > 0);
-    let seconds = seconds.ok_or_else(|| format!("{name} {value}: seconds, or a number with s, m or h, are needed"))?;
-    Ok(Duration::from_secs(seconds.into()))
+    values::duration(value).ok_or_else(|| format!("{name} {value}: seconds, or a number with s, m or h, are needed"))
 }
 
 #[cfg(test)]
@@ -64,9 +52,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn memory_is_megabytes_or_has_its_unit() {
-        for (value, due) in [("2048", 2048), ("512M", 512), ("3G", 3072), ("1GiB", 1024), ("200mb", 200)] {
+    fn memory_is_megabytes_or_has_its_unit_and_lies_in_a_range() {
+        for (value, due) in [("2048", 2048), ("512M", 512), ("3G", 3072), ("1048576k", 1024)] {
             assert_eq!(megabytes("--memory", value), Ok(due), "{value}");
+        }
+        for wrong in ["64M", "2T", "G", "99999999999G"] {
+            let why = megabytes("--memory", wrong).unwrap_err();
+            assert!(why.starts_with(&format!("--memory {wrong}: a size from 128M to 1024G")), "{why}");
         }
     }
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use super::cell::{Host, What};
 use crate::cli::number;
 use crate::version;
+use vtick_shell::values::share;
 
 /// The arguments of `cargo xtask matrix`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -155,8 +156,7 @@ fn numbers(name: &str, value: &str) -> Result<Vec<String>, String> {
 }
 
 fn shard(value: &str) -> Result<(usize, usize), String> {
-    let numbers = value.split_once('/').and_then(|(i, n)| Some((i.parse().ok()?, n.parse().ok()?)));
-    numbers.filter(|(i, n)| (1..=*n).contains(i)).ok_or_else(|| format!("--shard {value}: I/N is needed, such as 1/4"))
+    share(value).ok_or_else(|| format!("--shard {value}: I/N is needed, such as 1/4"))
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use rustix::fs::{FileType, fstat};
 use vtick_frame::Input;
+use vtick_shell::values::bytes;
 
 use super::guest::{self, Guest};
 use super::{emulate, plain, plan, prepare, runs_natively};
@@ -52,7 +53,7 @@ pub(crate) fn boot(cache: &Cache, options: &Options) -> Result<i32> {
     if run.machine.waits {
         run.job.settle = Duration::ZERO;
     }
-    let memory = guest::value(&arguments, "--memory").map_or(Some(GUEST_MEMORY), megabytes).unwrap_or(GUEST_MEMORY);
+    let memory = guest::value(&arguments, "--memory").and_then(megabytes).unwrap_or(GUEST_MEMORY);
     run.machine.memory = run.machine.memory.max(shipped.host_memory(memory));
     if run.job.input == Input::Terminal {
         eprintln!("Ctrl-A x leaves");
@@ -108,32 +109,7 @@ fn input() -> Input {
     }
 }
 
-/// Megabytes of a size such as 512M or 1GiB; `None`: the runner will complain itself.
+/// Megabytes of the guest's --memory; `None`: the runner will complain itself.
 fn megabytes(size: &str) -> Option<u32> {
-    let size = size.to_ascii_uppercase();
-    let size = size.trim_end_matches('B').trim_end_matches('I');
-    let digits = size.trim_end_matches(['K', 'M', 'G']);
-    let unit: u64 = match &size[digits.len()..] {
-        "" => 1,
-        "K" => 1 << 10,
-        "M" => 1 << 20,
-        "G" => 1 << 30,
-        _ => return None,
-    };
-    u32::try_from(digits.parse::<u64>().ok()?.checked_mul(unit)?.div_ceil(1 << 20)).ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sizes_are_understood_as_the_runner_does() {
-        for (size, due) in [("512M", Some(512)), ("1GiB", Some(1024)), ("33554432", Some(32)), ("64m", Some(64))] {
-            assert_eq!(megabytes(size), due, "{size}");
-        }
-        for wrong in ["", "M", "12x", "1MG"] {
-            assert_eq!(megabytes(wrong), None, "{wrong}");
-        }
-    }
+    u32::try_from(bytes(size, 1)?.div_ceil(1 << 20)).ok()
 }

@@ -21,6 +21,7 @@ use vtick_core::Host;
 use vtick_explore::{ALPHABET, Operation, Scale, Space, random};
 use vtick_report::terminal;
 use vtick_shell::say::println;
+use vtick_shell::values;
 
 /// After so many positions it is told how far the run has come.
 const TELL_EVERY: u64 = 512;
@@ -50,8 +51,8 @@ pub(super) struct ExploreArgs {
     /// The ticks of a sweep: the first, the first that is no longer run, and the step between two runs.
     #[arg(long, value_name = "FIRST..END/STEP", requires = "sweep", value_parser = sweeps::range)]
     ticks: Option<sweeps::Ticks>,
-    /// Run share I of N, counted from 0: the shares 0 to N-1 together run every program once.
-    #[arg(long, value_name = "I/N", value_parser = shard, default_value = "0/1")]
+    /// Run share I of N: the shares 1 to N together run every program once.
+    #[arg(long, value_name = "I/N", value_parser = shard, default_value = "1/1")]
     shard: (u64, u64),
     /// Repeat every Nth program in a fresh VM, and compare; 0: repeat none.
     #[arg(long, value_name = "N", default_value_t = 1000)]
@@ -228,26 +229,15 @@ fn answers(kvm: &Kvm, host: &Host, write: impl Fn(&mut Program)) -> anyhow::Resu
     Ok(transcript.unavailable.is_none() && !transcript.events.iter().any(failed))
 }
 
-/// The share of a run: its number, and how many there are.
+/// The share of a run: its number, counted from 0, and how many there are.
 fn shard(text: &str) -> Result<(u64, u64), String> {
-    let parts = text.split_once('/').and_then(|(shard, shards)| Some((shard.parse().ok()?, shards.parse().ok()?)));
-    parts.filter(|(shard, shards)| shard < shards).ok_or_else(|| "I/N is needed, with I from 0 to N-1".to_owned())
+    let share = values::share(text).map(|(number, of)| (number as u64 - 1, of as u64));
+    share.ok_or_else(|| "I/N is needed, with I from 1 to N".to_owned())
 }
 
 /// A length of time: seconds, or a number with its unit.
 fn duration(text: &str) -> Result<std::time::Duration, String> {
-    let (number, unit) = match text.strip_suffix(['s', 'm', 'h']) {
-        Some(number) => (number, &text[number.len()..]),
-        None => (text, "s"),
-    };
-    let factor = match unit {
-        "m" => 60,
-        "h" => 3600,
-        _ => 1,
-    };
-    let seconds = number.parse::<u32>().ok().and_then(|number| number.checked_mul(factor)).filter(|&s| s > 0);
-    let seconds = seconds.ok_or_else(|| "seconds are needed, or a number with s, m or h behind it".to_owned())?;
-    Ok(std::time::Duration::from_secs(seconds.into()))
+    values::duration(text).ok_or_else(|| "seconds are needed, or a number with s, m or h behind it".to_owned())
 }
 
 #[cfg(test)]
@@ -255,19 +245,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_length_of_time_has_a_unit_or_is_in_seconds() {
-        let seconds = |text| duration(text).map(|duration| duration.as_secs());
-        assert_eq!((seconds("90"), seconds("10m"), seconds("2h")), (Ok(90), Ok(600), Ok(7200)));
-        for wrong in ["", "m", "0", "-1", "1.5m", "99999999999", "5d"] {
-            assert!(seconds(wrong).is_err(), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn a_share_is_one_of_those_that_there_are() {
-        assert_eq!(shard("2/3"), Ok((2, 3)));
-        for wrong in ["3/3", "1", "0/0", "a/b", "-1/2"] {
-            assert!(shard(wrong).is_err(), "{wrong}");
-        }
+    fn the_first_share_begins_at_the_first_program() {
+        assert_eq!((shard("1/3"), shard("3/3")), (Ok((0, 3)), Ok((2, 3))));
+        assert!(shard("0/3").unwrap_err().contains("from 1 to N"));
     }
 }
