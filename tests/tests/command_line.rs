@@ -55,9 +55,59 @@ fn a_record_that_is_none_is_refused_and_so_is_a_view_that_it_has_not() {
 }
 
 #[test]
-fn an_unknown_scenario_is_refused() {
+fn an_unknown_scenario_is_answered_with_near_ones() {
     let line = xtask(&["bench", "no-such-thing"]);
     assert!(line.error_line().starts_with("no scenario named no-such-thing"), "{}", line.all());
+    let line = xtask(&["bench", "neighbor"]);
+    assert!(line.error_line().contains("did you mean vtimer-wfi-neighbour?"), "{}", line.all());
+}
+
+#[test]
+fn an_unknown_option_is_answered_with_a_near_one_and_not_with_a_way_to_make_a_name_of_it() {
+    let line = xtask(&["test", "--modus", "vhe"]);
+    assert_eq!(line.status, Some(2), "{}", line.all());
+    assert!(line.stderr.contains("unexpected argument '--modus'"), "{}", line.all());
+    assert!(line.stderr.contains("`cargo xtask test` has an option --mode\n"), "{}", line.all());
+    assert!(!line.stderr.contains("-- --modus"), "{}", line.all());
+}
+
+#[test]
+fn a_format_that_is_made_of_records_is_answered_with_the_way_to_it() {
+    let line = xtask(&["test", "--as", "junit"]);
+    assert!(line.stderr.contains("--output FILE, then `report FILE --as junit`"), "{}", line.all());
+    let line = xtask(&["test", "--as", "xml"]);
+    assert!(!line.stderr.contains("report FILE"), "{}", line.all());
+}
+
+#[test]
+fn a_clause_is_explained_with_its_checks() {
+    let explained = xtask(&["test", "--explain", "C11"]);
+    assert_eq!(explained.status, Some(0), "{}", explained.all());
+    for part in ["C11 (", "promise  WFI ends when", "source", "wfi-wakes-on-the-vtimer-with-interrupts-masked"] {
+        assert!(explained.stdout.contains(part), "no {part} in\n{}", explained.stdout);
+    }
+    assert!(!explained.stdout.contains("rising-level-ends-kvm-run"), "{}", explained.stdout);
+    let both = xtask(&["test", "--list", "--explain", "C11"]);
+    assert!(both.stderr.contains("'--list' cannot be used with '--explain"), "{}", both.all());
+}
+
+#[test]
+fn shares_of_an_exploration_are_counted_from_one() {
+    let line = xtask(&["explore", "--shard", "0/4"]);
+    assert!(line.stderr.contains("with I from 1 to N"), "{}", line.all());
+}
+
+#[test]
+fn the_help_of_a_command_is_about_this_command() {
+    let help = xtask(&["bench", "--help"]);
+    assert_eq!(help.status, Some(0), "{}", help.all());
+    assert!(help.stdout.starts_with("Usage: cargo xtask bench [OPTIONS] [ARGUMENTS FOR VTICK]"), "{}", help.stdout);
+    for part in ["measure timer-interrupt latency", "--host-gic GIC", "--verbose", "[SCENARIO]..."] {
+        assert!(help.stdout.contains(part), "no {part} in\n{}", help.stdout);
+    }
+    for part in ["kconfig", "Options of matrix", "Options of boot"] {
+        assert!(!help.stdout.contains(part), "{part} in\n{}", help.stdout);
+    }
 }
 
 #[test]

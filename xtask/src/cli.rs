@@ -17,6 +17,52 @@ pub(crate) use self::values::number;
 /// The help of the command.
 pub(crate) const USAGE: &str = include_str!("cli/usage.txt");
 
+/// The part of the help that is about one command: all of it where there is no such command.
+pub(crate) fn usage_of(command: &str) -> String {
+    let is_item = |line: &str| line.starts_with("  ") && !line.starts_with("   ");
+    let listed: Vec<&str> =
+        USAGE.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty()).collect();
+    let Some(first) = listed.iter().position(|line| is_item(line) && line.split_whitespace().next() == Some(command))
+    else {
+        return USAGE.to_owned();
+    };
+    let rest = listed[first + 1..].iter().take_while(|line| !is_item(line));
+    let own = listed[first].trim().strip_prefix(command).unwrap_or_default();
+    let about = std::iter::once(own).chain(rest.copied()).map(str::trim);
+    let mut text = format!("Usage: cargo xtask {command} [OPTIONS]");
+    text += if crate::vtick::COMMANDS.contains(&command) { " [ARGUMENTS FOR VTICK]\n\n" } else { "\n\n" };
+    about.filter(|line| !line.is_empty()).for_each(|line| text += &format!("{line}\n"));
+    text.push('\n');
+    let mut applies = false;
+    for line in USAGE.lines().skip_while(|line| !line.starts_with("Options of ")) {
+        if line.starts_with("Options of ") {
+            applies = match line {
+                line if line.starts_with("Options of all commands that run") => parse::runs_in_a_host(command),
+                line if line.starts_with("Options of all commands") => true,
+                line if line.starts_with("Options of coverage") => {
+                    ["bench", "coverage", "run", "test"].contains(&command)
+                }
+                line => line.starts_with(&format!("Options of {command}")),
+            };
+        }
+        if applies {
+            text += &format!("{line}\n");
+        }
+    }
+    text
+}
+
+/// The option of this program, for this command, that may have been meant by one that nobody knows.
+pub(crate) fn near(command: &str, unknown: &str) -> Option<String> {
+    /// Of Jaro and Winkler's similarity, without the dashes.
+    const ALIKE: f64 = 0.8;
+    let usage = usage_of(command);
+    let names = usage.lines().filter_map(|line| line.strip_prefix("  --")?.split([' ', '[', '=', ',']).next());
+    let alike = names.map(|name| (strsim::jaro_winkler(unknown.trim_start_matches('-'), name), name));
+    let nearest = alike.max_by(|a, b| a.0.total_cmp(&b.0)).filter(|(alike, _)| *alike > ALIKE);
+    nearest.map(|(_, name)| format!("--{name}"))
+}
+
 /// Where to run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Host {
@@ -130,6 +176,28 @@ impl Options {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_help_of_a_command_has_its_own_lines_and_its_own_options() {
+        let boot = usage_of("boot");
+        assert!(
+            boot.starts_with("Usage: cargo xtask boot [OPTIONS] [ARGUMENTS FOR VTICK]\n\nboot a stock guest"),
+            "{boot}"
+        );
+        assert!(boot.contains("--host-kernel KERNEL") && boot.contains("--host-gic GIC"), "{boot}");
+        assert!(!boot.contains("--modes LIST") && !boot.contains("--lcov"), "{boot}");
+        let lint = usage_of("lint");
+        assert!(lint.contains("--full: also spelling") && lint.contains("--verbose"), "{lint}");
+        assert!(!lint.contains("--kernel"), "{lint}");
+        assert_eq!(usage_of("no-such-command"), USAGE);
+    }
+
+    #[test]
+    fn an_option_is_near_only_among_those_of_the_command() {
+        assert_eq!(near("test", "--modus").as_deref(), Some("--mode"));
+        assert_eq!(near("matrix", "--modus").as_deref(), Some("--modes"));
+        assert_eq!(near("test", "--xyzzy"), None);
+    }
 
     fn parse(line: &str) -> Result<Options, String> {
         Options::parse("test", line.split_whitespace().map(str::to_owned))

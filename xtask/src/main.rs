@@ -103,7 +103,7 @@ fn run(command: &str, options: &Options) -> Result<i32> {
         progress::be_verbose();
     }
     if options.help {
-        say(USAGE)?;
+        say(cli::usage_of(command))?;
         return if vtick::COMMANDS.contains(&command) { vtick::help(command) } else { Ok(0) };
     }
     if ["build", "browser", "dist", "doctor", "kconfig", "kernels", "lint", "reference"].contains(&command)

@@ -16,7 +16,8 @@ mod test;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 /// Exit status: every check that was exercised held or deviates as listed, and at least one was; everything was measured.
 const OK: u8 = 0;
@@ -103,11 +104,34 @@ pub fn command() -> clap::Command {
     Cli::command()
 }
 
+/// Puts advice that applies here in place of clap's.
+fn advise(error: &mut clap::Error) {
+    let said = |error: &clap::Error, kind| error.get(kind).map(ToString::to_string).unwrap_or_default();
+    match error.kind() {
+        // Clap advises to put `--` before it, which makes the name of a check of it.
+        ErrorKind::UnknownArgument => drop(error.remove(ContextKind::Suggested)),
+        ErrorKind::InvalidValue
+            if said(error, ContextKind::InvalidArg) == "--as <FORMAT>"
+                && report::Format::value_variants().iter().any(|format| {
+                    let value = format.to_possible_value();
+                    value.is_some_and(|value| value.get_name() == said(error, ContextKind::InvalidValue))
+                }) =>
+        {
+            let format = said(error, ContextKind::InvalidValue);
+            let tip =
+                format!("{format} is made of a finished run's record: --output FILE, then `report FILE --as {format}`");
+            error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
+        }
+        _ => {}
+    }
+}
+
 /// Runs the command line.
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(e) => {
+        Err(mut e) => {
+            advise(&mut e);
             // Help and version are no errors.
             vtick_shell::say::check(e.print());
             let planned = std::env::args().any(|arg| arg == "--plan");

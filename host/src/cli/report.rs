@@ -35,7 +35,7 @@ pub(super) struct ReportArgs {
 
 /// The words of another tool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Format {
+pub(super) enum Format {
     /// The kernel's test protocol, version 1.
     Ktap,
     /// The Test Anything Protocol, version 13, without nesting.
@@ -137,6 +137,10 @@ fn measurements(args: &ReportArgs, records: &[Measured]) -> anyhow::Result<Done>
         write("--html", path, html::page(records))?;
         return Ok(Done::Said);
     }
+    anyhow::ensure!(
+        !args.side_by_side || records.len() > 1 || !args.absent.is_empty(),
+        "--side-by-side takes two records or more; without it, the report shows one record"
+    );
     for record in records.iter().filter(|_| !args.side_by_side) {
         terminal::host(&record.host);
         terminal::settings(&record.host);
@@ -159,4 +163,29 @@ fn write(option: &str, path: &Path, text: String) -> anyhow::Result<()> {
     std::fs::write(path, text).map_err(|e| anyhow::anyhow!("{option} {}: {e}", path.display()))?;
     eprintln!("written to {}", path.display());
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: ReportArgs,
+    }
+
+    #[test]
+    fn one_record_has_nothing_at_its_side() {
+        let shown = |line: &str| {
+            let line = <Line as clap::Parser>::try_parse_from(line.split(' ')).expect("it is a command line");
+            measurements(&line.args, &[Measured { host: vtick_core::Host::default(), latency: Vec::new() }])
+        };
+        let error = shown("report --side-by-side A").err().expect("it is refused").to_string();
+        assert!(error.starts_with("--side-by-side takes two records or more"), "{error}");
+        assert!(
+            shown("report --side-by-side --absent 6.1=gone A").is_ok(),
+            "the other column is a kernel without a record"
+        );
+    }
 }

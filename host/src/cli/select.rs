@@ -39,7 +39,7 @@ pub(super) fn select<T>(
 fn near<'a>(pattern: &str, names: impl Iterator<Item = &'a str>) -> String {
     /// Of Jaro and Winkler's similarity; below it are names that have no more than letters in common.
     const ALIKE: f64 = 0.75;
-    let mut scored: Vec<(f64, &str)> = names.map(|name| (strsim::jaro_winkler(pattern, name), name)).collect();
+    let mut scored: Vec<(f64, &str)> = names.map(|name| (likeness(pattern, name), name)).collect();
     scored.sort_by(|a, b| b.0.total_cmp(&a.0));
     let near: Vec<&str> = scored.iter().take(3).filter(|(score, _)| *score > ALIKE).map(|(_, name)| *name).collect();
     match near.split_last() {
@@ -47,6 +47,16 @@ fn near<'a>(pattern: &str, names: impl Iterator<Item = &'a str>) -> String {
         Some((only, [])) => format!(" did you mean {only}?"),
         Some((last, others)) => format!(" did you mean {} or {last}?", others.join(", ")),
     }
+}
+
+/// How alike two names are: as a whole, or word by word where the pattern is only some words of the name.
+fn likeness(pattern: &str, name: &str) -> f64 {
+    /// Words have fewer letters, of which more are in common by chance.
+    const WORDS: f64 = 0.9;
+    let best = |word: &str| name.split('-').map(|other| strsim::jaro_winkler(word, other)).fold(0.0, f64::max);
+    let words: Vec<f64> = pattern.split(['-', '_', ' ']).filter(|word| !word.is_empty()).map(best).collect();
+    let by_word = words.iter().sum::<f64>() / words.len().max(1) as f64;
+    strsim::jaro_winkler(pattern, name).max(WORDS * by_word)
 }
 
 #[cfg(test)]
@@ -74,5 +84,13 @@ mod tests {
         assert!(error.ends_with("? --list shows all"), "{error}");
         let error = pick(&["nosuch"]).unwrap_err().to_string();
         assert_eq!(error, "no check named nosuch; --list shows all");
+    }
+
+    #[test]
+    fn a_misspelt_word_of_a_name_is_refused_with_the_names_that_have_it() {
+        let names = ["vtimer-wfi-neighbour", "periodic-saturated", "hvc"];
+        let pick = |wanted: &str| select(SCENARIO, names.into_iter(), |name| name, &[wanted.to_owned()]).unwrap_err();
+        assert!(pick("saturatd").to_string().contains("did you mean periodic-saturated?"), "{}", pick("saturatd"));
+        assert!(pick("neighbor").to_string().contains("did you mean vtimer-wfi-neighbour?"), "{}", pick("neighbor"));
     }
 }

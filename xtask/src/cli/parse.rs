@@ -151,6 +151,11 @@ const WITHOUT_HOST: [&str; 13] = [
     "report",
     "selftest",
 ];
+/// Whether the options of [`OF_HOST`] apply to a command.
+pub(super) fn runs_in_a_host(command: &str) -> bool {
+    !WITHOUT_HOST.contains(&command) && command != "merge"
+}
+
 /// Commands that print what they have to say.
 const WITHOUT_OUTPUT: [&str; 8] = ["browser", "compare", "doctor", "guest", "kconfig", "kernels", "lint", "report"];
 const OF_HOST: [&str; 15] = [

@@ -31,7 +31,7 @@ use crate::kernel::{self, Kernel};
 use crate::process::{capture, run_in_view};
 use crate::say::say;
 use crate::toolchain::Toolchain;
-use crate::{coverage, native, qemu};
+use crate::{cli, coverage, native, qemu};
 
 /// Status of a run that could not take place.
 pub(crate) const CANNOT_RUN: i32 = 2;
@@ -74,7 +74,12 @@ fn plan(command: &str, arguments: &[String]) -> Result<Option<i32>> {
             Ok(Some(0))
         }
         _ => {
-            eprintln!("{}", captured.said.join("\n"));
+            let said = captured.said.join("\n");
+            eprintln!("{said}");
+            let unknown = arguments.iter().find(|argument| said.contains(&format!("unexpected argument '{argument}'")));
+            if let Some(name) = unknown.and_then(|argument| cli::near(command, argument)) {
+                eprintln!("tip: `cargo xtask {command}` has an option {name}");
+            }
             Ok(Some(CANNOT_RUN))
         }
     }

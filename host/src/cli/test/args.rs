@@ -20,10 +20,11 @@ pub(in crate::cli) struct TestArgs {
     #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = ["names", "clause", "skip", "list", "explain"])]
     pub(super) program: Vec<PathBuf>,
     /// List the checks and run nothing.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "explain")]
     pub(super) list: bool,
-    /// Explain a check: its claim, its clause, the faults that it catches, its program. Runs nothing.
-    #[arg(long, value_name = "CHECK")]
+    /// Explain a check: its claim, its clause, the faults that it catches, its program. Or explain a clause (C11), and name
+    /// its checks. Runs nothing.
+    #[arg(long, value_name = "CHECK|CLAUSE")]
     pub(super) explain: Option<String>,
     /// Show the timeline (every exit and guest operation) of held checks too: at most 60 lines, or with `full` all lines.
     #[arg(long, value_name = "full", num_args = 0..=1, default_missing_value = "")]

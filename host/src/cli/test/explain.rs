@@ -3,8 +3,18 @@
 use crate::cli::EXAMPLE_CNTFRQ;
 use owo_colors::OwoColorize;
 use vtick_contract::fault::FAULTS;
-use vtick_contract::{Check, FailsOn};
+use vtick_contract::{Check, Clause, FailsOn, checks};
 use vtick_shell::say::println;
+
+/// Says what a clause promises, and which checks hold the kernel to it.
+pub(super) fn explain_clause(clause: Clause) {
+    println!("{} ({})", clause.bold(), clause.title());
+    println!("  promise  {}", clause.text());
+    println!("  source   {}", clause.source());
+    println!("  checks");
+    checks::all().filter(|check| check.clause == clause).for_each(|check| println!("    {}", check.name));
+}
+
 /// Says all that is known of a check.
 pub(super) fn explain(check: &Check) {
     println!("{}", check.name.bold());

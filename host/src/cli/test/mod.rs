@@ -13,7 +13,7 @@ mod told;
 pub(super) use self::args::TestArgs;
 use self::cases::run_cases;
 use self::conclude::conclude;
-use self::explain::explain;
+use self::explain::{explain, explain_clause};
 use self::faults::catch_faults;
 use self::rehearsal::Seeds;
 use super::select::{CHECK, FAULT, select};
@@ -24,6 +24,10 @@ use vtick_shell::say::println;
 
 pub(super) fn run(args: &TestArgs) -> anyhow::Result<Done> {
     if let Some(name) = &args.explain {
+        if let Ok(clause) = name.parse() {
+            explain_clause(clause);
+            return Ok(Done::Said);
+        }
         for check in select(CHECK, checks::all(), |check| check.name, std::slice::from_ref(name))? {
             explain(check);
         }
