@@ -115,18 +115,20 @@ fn a_register_that_a_kernel_refuses_is_named_with_its_cause_and_costs_no_other_v
 
 #[test]
 #[ignore = "boots emulated hosts"]
-fn two_measurements_print_the_same_digits_and_lose_nothing() {
+fn measurements_in_a_saved_host_and_in_a_fresh_one_print_the_same_digits_and_lose_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    let record = |name: &str| {
+    let record = |name: &str, options: &[&str]| {
         let path = folder.path().join(name);
-        let ran = xtask(&["bench", "--interrupts", "500", "--output", &path.display().to_string()]);
+        let output = path.display().to_string();
+        let ran = xtask(&[&["bench", "--interrupts", "500", "--output", &output], options].concat());
         assert_eq!(ran.status, Some(0), "{}", ran.all());
         assert!(ran.stdout.contains("500 ended, 0 lost, 0 spurious"), "{}", ran.stdout);
         (ran.stdout, described(&path))
     };
-    let (first, second) = (record("a.json"), record("b.json"));
+    let first = record("a.json", &[]);
     assert!(first.1.contains("\"deterministic\": true"), "{}", first.1);
-    assert_eq!(first, second);
+    assert_eq!(first, record("b.json", &[]));
+    assert_eq!(first, record("c.json", &["--fresh"]));
 }
 
 #[test]

@@ -5,6 +5,9 @@ use std::ops::Range;
 
 use anyhow::{Context, Result, ensure};
 
+/// Where an Image may start: at multiples of 2 MiB.
+const ALIGNMENT: u64 = 2 << 20;
+
 /// Addresses of a kernel's symbols.
 #[derive(Debug)]
 pub(crate) struct Symbols {
@@ -40,6 +43,9 @@ impl Symbols {
             all.push(address);
             match name {
                 "_text" => text = Some(address),
+                // Linux 6.1 names no _text: the Image's start, which is aligned, lies before the first code (Linux,
+                // Documentation/arch/arm64/booting.rst).
+                "_stext" => text = text.or(Some(address / ALIGNMENT * ALIGNMENT)),
                 _ if "tTwW".contains(kind) => drop(functions.entry(address).or_insert_with(|| name.to_owned())),
                 _ => {}
             }
@@ -123,6 +129,14 @@ mod tests {
         assert_eq!(symbols.at(base + 0x20), Some("timer_get_all"));
         assert_eq!(symbols.named(&["timer_get_all"]).len(), 1);
         assert!(symbols.parts("timer").is_empty());
+    }
+
+    #[test]
+    fn an_image_without_a_name_for_its_start_starts_before_its_code() {
+        let symbols = Symbols::parse("ffff800008010000 t gic_handle_irq\nffff800008010000 T _stext\n").unwrap();
+        assert_eq!(symbols.offset(0xffff_8000_0801_0000), Some(0x1_0000));
+        let both = Symbols::parse("ffff800080010000 T _stext\nffff800080008000 T _text\n").unwrap();
+        assert_eq!(both.offset(0xffff_8000_8000_8000), Some(0), "its own name counts");
     }
 
     #[test]

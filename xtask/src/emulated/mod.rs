@@ -90,7 +90,7 @@ pub(crate) struct Run<'a> {
     pub(crate) timeout_option: &'static str,
     /// Where the kernel log goes.
     pub(crate) log: PathBuf,
-    /// Where the code that runs is logged, if it is.
+    /// Where the code that runs is logged, if it is: without the boot of a host that was saved.
     pub(crate) code_log: Option<CodeLog>,
     /// Which saved host the run may resume.
     pub(crate) saving: Saving,
@@ -191,8 +191,6 @@ impl Run<'_> {
         let plain = self.machine.clock == Clock::Instructions && !self.machine.waits && self.job.settle == SETTLE;
         let agent = if plain && self.machine.cpus == 1 { Agent::read(&self.agent)? } else { None };
         let agent = agent.filter(|agent| agent.has_room_for(&handed(&self.job, &self.files)));
-        // A log of the code that runs starts with the boot, where a boot is possible.
-        let agent = agent.filter(|_| self.saving.required || self.code_log.is_none());
         let Some(agent) = agent else {
             ensure!(!self.saving.required, "this host cannot be saved: it has to have one CPU");
             return Ok(None);
