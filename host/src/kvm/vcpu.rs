@@ -5,8 +5,8 @@ use std::sync::OnceLock;
 
 use kvm_bindings::{
     KVM_ARM_VCPU_EL1_32BIT, KVM_ARM_VCPU_TIMER_CTRL, KVM_EXIT_FAIL_ENTRY, KVM_EXIT_INTERNAL_ERROR, KVM_EXIT_INTR,
-    KVM_EXIT_MMIO, KVM_EXIT_SYSTEM_EVENT, KVM_MP_STATE_RUNNABLE, KVM_MP_STATE_STOPPED, KVM_MP_STATE_SUSPENDED, RegList,
-    kvm_device_attr, kvm_mp_state, kvm_run, kvm_vcpu_init,
+    KVM_EXIT_MMIO, KVM_EXIT_SYSTEM_EVENT, KVM_MP_STATE_RUNNABLE, KVM_MP_STATE_STOPPED, KVM_MP_STATE_SUSPENDED,
+    KVM_SYSTEM_EVENT_WAKEUP, RegList, kvm_device_attr, kvm_mp_state, kvm_run, kvm_vcpu_init,
 };
 use kvm_ioctls::VcpuFd;
 use vmm_sys_util::ioctl::ioctl_with_ref;
@@ -295,8 +295,18 @@ impl Vcpu {
 fn other_exit(run: &kvm_run) -> Exit {
     match run.exit_reason {
         KVM_EXIT_INTR => Exit::Interrupted,
-        // SAFETY: the member of the union that goes with this exit; any bits are a valid integer.
-        KVM_EXIT_SYSTEM_EVENT => Exit::SystemEvent { event: unsafe { run.__bindgen_anon_1.system_event.type_ } },
+        KVM_EXIT_SYSTEM_EVENT => {
+            // SAFETY: the member of the union that goes with this exit; any bits are a valid integer.
+            let (event, data) = unsafe {
+                let event = &run.__bindgen_anon_1.system_event;
+                (event.type_, event.ndata)
+            };
+            match (event, data) {
+                // Nothing is defined that a wake-up could have to say ([KVM-API/5], `ndata`).
+                (KVM_SYSTEM_EVENT_WAKEUP, 1..) => Exit::Other { number: KVM_EXIT_SYSTEM_EVENT },
+                _ => Exit::SystemEvent { event },
+            }
+        }
         KVM_EXIT_FAIL_ENTRY => Exit::FailEntry {
             // SAFETY: as above.
             hardware_reason: unsafe { run.__bindgen_anon_1.fail_entry.hardware_entry_failure_reason },

@@ -272,16 +272,27 @@ impl Vm {
     /// KVM_IRQ_LINE of a CPU line.
     #[inline(always)]
     pub(super) fn irq_line(&self, vcpu: usize, line: Line, level: bool) -> Result<(), Error> {
-        let request = [irq_line_id(vcpu as u32, line), u32::from(level)];
+        self.raw_irq_line(irq_line_id(vcpu as u32, line), level)
+    }
+
+    /// KVM_IRQ_LINE with an argument as it stands.
+    #[inline(always)]
+    pub(super) fn raw_irq_line(&self, irq: u32, level: bool) -> Result<(), Error> {
+        let request = [irq, u32::from(level)];
         // SAFETY: `request` is a struct kvm_irq_level, {irq, level}, which the kernel reads.
         match unsafe { ioctl(self.fd.as_raw_fd(), KVM_IRQ_LINE, request.as_ptr() as u64) } {
-            0.. => Ok(()),
+            0 => Ok(()),
             error => Err(line_failed(error)),
         }
     }
 }
 
 #[cold]
-fn line_failed(error: i64) -> Error {
-    Error::Call { call: "KVM_IRQ_LINE", cause: std::io::Error::from_raw_os_error(-error as i32) }
+fn line_failed(result: i64) -> Error {
+    let cause = match result {
+        // Neither 0, success, nor an errno ([KVM-API/4.25]).
+        1.. => std::io::Error::other(format!("it returned {result}, expected 0")),
+        error => std::io::Error::from_raw_os_error(-error as i32),
+    };
+    Error::Call { call: "KVM_IRQ_LINE", cause }
 }

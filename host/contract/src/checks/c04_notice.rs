@@ -84,6 +84,24 @@ pub(super) const CHECKS: &[Check] = &[
         fails_on: FailsOn::Faults(&[Fault::LevelNeverSet]),
         program: each_deadline_is_noticed,
     },
+    Check {
+        name: "deadline-behind-an-exit-that-the-kernel-handles-is-noticed",
+        clause: Clause::C4,
+        claim: "A vtimer that is armed, and then expires under a guest that spins behind an HVC, is noticed at each of five \
+                deadlines.",
+        catches: "A host interrupt that stays masked or active behind an exit of which userspace sees nothing.",
+        fails_on: FailsOn::Faults(&[Fault::LevelNeverSet, Fault::NoReturnOnRise]),
+        program: noticed_behind_an_hvc,
+    },
+    Check {
+        name: "deadline-is-noticed-after-another-vcpu-left-with-its-level-high",
+        clause: Clause::C4,
+        claim: "When a vCPU has returned with its vtimer's level high, the vtimer of another vCPU that runs on the same host \
+                CPU makes its KVM_RUN return at its deadline.",
+        catches: "A host interrupt that is masked or active for one vCPU, and stays so for the next.",
+        fails_on: FailsOn::Faults(&[Fault::LevelNeverSet, Fault::NoReturnOnRise]),
+        program: noticed_after_another_left,
+    },
 ];
 
 fn rising_level_ends_kvm_run(p: &mut Program) -> Judge {
@@ -230,5 +248,58 @@ fn each_deadline_is_noticed(p: &mut Program) -> Judge {
             levels_at(t, low, Levels::NONE, "after the timer was turned off")?;
         }
         Ok("noticed five times".to_owned())
+    })
+}
+
+fn noticed_behind_an_hvc(p: &mut Program) -> Judge {
+    let delay = p.us(100);
+    let rounds: Vec<_> = (0..5)
+        .map(|_| {
+            let armed = VTIMER.arm(p, delay);
+            p.hvc_psci_version();
+            let spun = VTIMER.spin_past(p, 2 * delay);
+            VTIMER.off(p);
+            p.mmio_read();
+            (armed, spun)
+        })
+        .collect();
+    for &(armed, spun) in &rounds {
+        expect_return(p, Levels::VTIMER, armed, spun);
+    }
+    judge(move |t| {
+        for (round, &(armed, spun)) in rounds.iter().enumerate() {
+            if !t.returns_between(0, t.at(armed)?.before, t.at(spun)?.after).any(|r| r.levels == Levels::VTIMER) {
+                return violated(format!("deadline {} of 5 passed without a return that shows it", round + 1));
+            }
+        }
+        Ok("noticed five times".to_owned())
+    })
+}
+
+fn noticed_after_another_left(p: &mut Program) -> Judge {
+    let delay = short(p);
+    p.ask(Action::Meet);
+    // Until the other has come to the second meeting: the last one to run on the CPU is this vCPU.
+    p.ask(Action::Stay { ticks: p.us(1_000) });
+    let high = VTIMER.expire(p);
+    p.ask(Action::Meet);
+    p.ask(Action::Stay { ticks: p.us(3_000) });
+    VTIMER.off(p);
+    let (armed, spun) = p.on_vcpu(1, |p| {
+        p.ask(Action::Meet);
+        p.ask(Action::Meet);
+        let armed = VTIMER.arm(p, delay);
+        let spun = VTIMER.spin_past(p, 2 * delay);
+        VTIMER.off(p);
+        (armed, spun)
+    });
+    expect_levels(p, high, Levels::VTIMER);
+    expect_return(p, Levels::VTIMER, armed, spun);
+    judge(move |t| {
+        levels_at(t, high, Levels::VTIMER, "after the first vCPU's deadline")?;
+        match t.returns_between(1, t.at(armed)?.before, t.at(spun)?.after).find(|r| r.levels == Levels::VTIMER) {
+            Some(r) => Ok(format!("returned with {}, levels {}", r.exit, r.levels)),
+            None => violated("the second vCPU spun past its deadline, and no return showed its vtimer's level"),
+        }
     })
 }

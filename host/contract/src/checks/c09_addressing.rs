@@ -46,6 +46,15 @@ pub(super) const CHECKS: &[Check] = &[
         },
     },
     Check {
+        name: "vcpu-whose-id-is-not-its-index-is-named",
+        clause: Clause::C9,
+        claim: "Of two vCPUs with the ids 0 and 5, KVM_IRQ_LINE reaches the second by its index or by its id, and refuses \
+                the other number with EINVAL.",
+        catches: "A search of the vCPUs that ends before the last.",
+        fails_on: FailsOn::Faults(&[Fault::OnlyTheLineOfVcpu0, Fault::BadLineAccepted]),
+        program: named_by_index_or_id,
+    },
+    Check {
         name: "line-of-one-vcpu-wakes-no-other",
         clause: Clause::C9,
         claim: "A vCPU asleep in WFI sleeps on while the line of another vCPU is raised and lowered.",
@@ -81,6 +90,35 @@ fn reaches_vcpu_1(p: &mut Program, irq: u32) -> Judge {
             _ => violated(format!(
                 "KVM_IRQ_LINE(irq = {irq:#x}) returned {result}; IRQ came up on the vCPU named: {theirs}, on the \
                  other: {mine}; expected 0, true, false"
+            )),
+        }
+    })
+}
+
+fn named_by_index_or_id(p: &mut Program) -> Judge {
+    const ID: u64 = 5;
+    p.vcpu_ids([0, ID], &[0, ID]);
+    p.ask(Action::Meet);
+    let raised = [1, ID as u32].map(|number| p.ask(Action::RawLine { irq: number << 16, level: true }).1);
+    p.ask(Action::Meet);
+    let mine = p.read(sysreg::ISR);
+    let theirs = p.on_vcpu(1, |p| {
+        p.ask(Action::Meet);
+        p.ask(Action::Meet);
+        p.read(sysreg::ISR)
+    });
+    expect_bits(p, mine, 0, ISR_IRQ);
+    expect_bits(p, theirs, ISR_IRQ, ISR_IRQ);
+    judge(move |t| {
+        let [by_index, by_id] = [t.result(raised[0])?, t.result(raised[1])?];
+        let (mine, theirs) = (t.at(mine)?.value & ISR_IRQ != 0, t.at(theirs)?.value & ISR_IRQ != 0);
+        let refused = -i64::from(libc::EINVAL);
+        match (by_index, by_id, mine, theirs) {
+            (0, id, false, true) if id == refused => Ok("named by its index".to_owned()),
+            (index, 0, false, true) if index == refused => Ok("named by its id".to_owned()),
+            _ => violated(format!(
+                "KVM_IRQ_LINE returned {by_index} for index 1 and {by_id} for id {ID}; IRQ came up on that vCPU: {theirs}, \
+                 on vCPU 0: {mine}"
             )),
         }
     })

@@ -7,7 +7,7 @@ use super::common::{
     PTIMER, VTIMER, expect_levels, expect_return, expect_value, levels_at, low_before, short, sleep, value_at,
 };
 use crate::check::{Judge, judge};
-use crate::{Action, ActionRef, Check, Clause, Expectation, FailsOn, Fault, Program, violated};
+use crate::{Action, ActionRef, Check, Clause, Expectation, FailsOn, Fault, Program, Value, violated};
 use vtick_core::lines::{Levels, Routing};
 
 pub(super) const CHECKS: &[Check] = &[
@@ -15,7 +15,8 @@ pub(super) const CHECKS: &[Check] = &[
         name: "ptimer-reads-as-written-under-a-counter-offset",
         clause: Clause::C10,
         claim: "Under a counter offset, CNTP_CVAL and CNTP_CTL read as written, CNTP_TVAL counts down from what was \
-                written, and CNTPCT reads between two readings of CNTVCT.",
+                written and reads as the lower 32 bits of a longer distance, and CNTPCT reads between two readings of \
+                CNTVCT.",
         catches: "A trapped access to the physical timer that goes to another register, or forgets the offset.",
         fails_on: FailsOn::Faults(&[Fault::CounterOffsetIgnored]),
         program: reads_as_written,
@@ -28,6 +29,15 @@ pub(super) const CHECKS: &[Check] = &[
         catches: "An emulated deadline that forgets the offset, or a host's timer that is not started for it.",
         fails_on: FailsOn::Faults(&[Fault::PtimerNeverSet, Fault::LevelStuckHigh]),
         program: follows_its_deadline,
+    },
+    Check {
+        name: "ptimer-ends-kvm-run-under-a-counter-offset",
+        clause: Clause::C10,
+        claim: "Under a counter offset, KVM_RUN returns with the ptimer's level when the ptimer expires under a guest that \
+                spins and has not come near the timer since it was enabled.",
+        catches: "A timer of the host's that is left off when the guest's access has been done.",
+        fails_on: FailsOn::Faults(&[Fault::PtimerNeverSet, Fault::NoReturnOnRise]),
+        program: ends_kvm_run,
     },
     Check {
         name: "ptimer-moved-to-a-later-deadline-under-a-counter-offset",
@@ -68,6 +78,9 @@ fn reads_as_written(p: &mut Program) -> Judge {
     let ctl = p.read(sysreg::CNTP_CTL);
     p.write(sysreg::CNTP_TVAL, delay);
     let tval = p.read(sysreg::CNTP_TVAL);
+    // All bits of the distance, of which TVAL has the lower 32.
+    p.write(sysreg::CNTP_CVAL, Value::NowPhysical(1 << 32 | delay));
+    let lower = p.read(sysreg::CNTP_TVAL);
     p.write(sysreg::CNTP_CTL, 0);
     let off = p.read(sysreg::CNTP_CTL);
     let longest = p.us(1_000);
@@ -82,9 +95,11 @@ fn reads_as_written(p: &mut Program) -> Judge {
         }
         value_at(t, cval, far, "CNTP_CVAL")?;
         value_at(t, ctl, 3, "CNTP_CTL (expected ENABLE, IMASK)")?;
-        let tval = t.at(tval)?.value;
-        if !(delay - longest..=delay).contains(&tval) {
-            return violated(format!("CNTP_TVAL read {tval}, expected a little less than {delay}"));
+        for tval in [tval, lower] {
+            let tval = t.at(tval)?.value;
+            if !(delay - longest..=delay).contains(&tval) {
+                return violated(format!("CNTP_TVAL read {tval}, expected a little less than {delay}"));
+            }
         }
         value_at(t, off, 0, "CNTP_CTL (expected all off)")?;
         Ok("each register read as written".to_owned())
@@ -109,6 +124,21 @@ fn follows_its_deadline(p: &mut Program) -> Judge {
         levels_at(t, late, Levels::PTIMER, "after the deadline")?;
         levels_at(t, off, Levels::NONE, "with the timer turned off")?;
         Ok("asserted after the deadline, deasserted with the timer".to_owned())
+    })
+}
+
+fn ends_kvm_run(p: &mut Program) -> Judge {
+    offset(p);
+    let delay = short(p);
+    let armed = PTIMER.arm(p, delay);
+    let spun = PTIMER.spin_past(p, 2 * delay);
+    PTIMER.off(p);
+    expect_return(p, Levels::PTIMER, armed, spun);
+    judge(move |t| {
+        match t.returns_between(0, t.at(armed)?.before, t.at(spun)?.after).find(|r| r.levels == Levels::PTIMER) {
+            Some(r) => Ok(format!("returned with {}, levels {}", r.exit, r.levels)),
+            None => violated("the guest spun past the ptimer's deadline, and no return showed its level"),
+        }
     })
 }
 

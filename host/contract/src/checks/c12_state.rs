@@ -30,6 +30,33 @@ pub(super) const CHECKS: &[Check] = &[
         program: |p| one_reg_reads(p, TimerRegister::CntpCval, TimerRegister::CntpCtl),
     },
     Check {
+        name: "one-reg-reads-what-userspace-set",
+        clause: Clause::C12,
+        claim: "Before a vCPU runs, KVM_GET_ONE_REG reads the CVAL and CTL of its vtimer as KVM_SET_ONE_REG set them, but \
+                for an ISTATUS that was set.",
+        catches: "A register that is not stored, or stored with a status that was true when it was saved.",
+        fails_on: FailsOn::Faults(&[Fault::SetDropped, Fault::CtlSetDropped, Fault::GetReadsZero]),
+        program: |p| one_reg_keeps(p, TimerRegister::CntvCval, TimerRegister::CntvCtl),
+    },
+    Check {
+        name: "one-reg-reads-what-userspace-set-in-the-ptimer",
+        clause: Clause::C12,
+        claim: "Before a vCPU runs, KVM_GET_ONE_REG reads the CVAL and CTL of its ptimer as KVM_SET_ONE_REG set them, but \
+                for an ISTATUS that was set.",
+        catches: "A register that is not stored, or stored with a status that was true when it was saved.",
+        fails_on: FailsOn::Faults(&[Fault::SetDropped, Fault::CtlSetDropped, Fault::GetReadsZero]),
+        program: |p| one_reg_keeps(p, TimerRegister::CntpCval, TimerRegister::CntpCtl),
+    },
+    Check {
+        name: "one-reg-reads-istatus-of-a-deadline-that-userspace-set",
+        clause: Clause::C12,
+        claim: "Before a vCPU runs, KVM_GET_ONE_REG of its vtimer's CTL reads ISTATUS as it follows from the CVAL that \
+                userspace set.",
+        catches: "A status of the timer as it was, in the machine from which the state comes.",
+        fails_on: FailsOn::Faults(&[Fault::SetDropped, Fault::GetReadsZero]),
+        program: one_reg_reads_istatus,
+    },
+    Check {
         name: "cval-set-through-one-reg-asserts",
         clause: Clause::C12,
         claim: "A deadline set through KVM_SET_ONE_REG asserts the vtimer's output when it passes.",
@@ -145,6 +172,64 @@ fn one_reg_reads(p: &mut Program, cval: TimerRegister, ctl: TimerRegister) -> Ju
             return violated(format!("ONE_REG reads CVAL {cval}, CTL {ctl:#x}; the guest wrote {due} and 0x1"));
         }
         Ok("CVAL and CTL as the guest wrote them".to_owned())
+    })
+}
+
+const ENABLE: u64 = 1 << 0;
+const IMASK: u64 = 1 << 1;
+const ISTATUS: u64 = 1 << 2;
+/// A CVAL long after any counter's value, with bits in both halves.
+const FAR: u64 = 0x5a5a_a5a5_3c3c_c3c3;
+
+fn one_reg_keeps(p: &mut Program, cval: TimerRegister, ctl: TimerRegister) -> Judge {
+    set_and_get(
+        p,
+        &[
+            (cval, FAR, cval, FAR),
+            (ctl, ENABLE, ctl, ENABLE),
+            (ctl, ENABLE | ISTATUS, ctl, ENABLE),
+            (ctl, ENABLE | IMASK, ctl, ENABLE | IMASK),
+            (cval, !FAR & u64::MAX >> 1, ctl, ENABLE | IMASK),
+            (ctl, 0, cval, !FAR & u64::MAX >> 1),
+        ],
+    )
+}
+
+fn one_reg_reads_istatus(p: &mut Program) -> Judge {
+    let (cval, ctl) = (TimerRegister::CntvCval, TimerRegister::CntvCtl);
+    set_and_get(
+        p,
+        &[
+            (cval, FAR, cval, FAR),
+            (ctl, ENABLE | IMASK, ctl, ENABLE | IMASK),
+            (cval, 0, ctl, ENABLE | IMASK | ISTATUS),
+            (ctl, ENABLE, ctl, ENABLE | ISTATUS),
+            (cval, FAR, ctl, ENABLE),
+            (ctl, 0, cval, FAR),
+        ],
+    )
+}
+
+/// Before the vCPU runs: a register is set to a value, and one is got, for which so much is due.
+fn set_and_get(p: &mut Program, steps: &[(TimerRegister, u64, TimerRegister, u64)]) -> Judge {
+    let steps: Vec<_> = steps
+        .iter()
+        .map(|&(register, value, asked, due)| {
+            let set = p.before(Action::Set(register, Value::Is(value)));
+            (register, value, set, asked, p.before(Action::Get(asked)), due)
+        })
+        .collect();
+    judge(move |t| {
+        for &(register, value, set, asked, got, due) in &steps {
+            value_of(t, set, "KVM_SET_ONE_REG")?;
+            let got = value_of(t, got, "KVM_GET_ONE_REG")?;
+            if got != due {
+                return violated(format!(
+                    "{register} was set to {value:#x}: {asked} reads {got:#x}, expected {due:#x}"
+                ));
+            }
+        }
+        Ok("as set, with ISTATUS as it is".to_owned())
     })
 }
 

@@ -27,6 +27,15 @@ pub(super) const CHECKS: &[Check] = &[
         program: overflow_is_noticed,
     },
     Check {
+        name: "pmu-overflow-that-the-guest-sets-is-noticed-at-once",
+        clause: Clause::C14,
+        claim: "When the guest sets an overflow flag, which the kernel does for it, KVM_RUN returns with the PMU's level \
+                before the guest has run on.",
+        catches: "A level that is brought up to date only at the exit after the one that changed it.",
+        fails_on: FailsOn::Faults(&[Fault::PmuNeverSet]),
+        program: overflow_is_noticed_at_once,
+    },
+    Check {
         name: "pmu-overflow-clears",
         clause: Clause::C14,
         claim: "Clearing the overflow flag lowers the PMU's level by the next exit.",
@@ -128,6 +137,20 @@ fn overflow_shows(p: &mut Program) -> Judge {
         levels_at(t, low, Levels::NONE, "before the overflow")?;
         levels_at(t, high, Levels::PMU, "after the overflow")?;
         Ok("only the PMU's bit".to_owned())
+    })
+}
+
+fn overflow_is_noticed_at_once(p: &mut Program) -> Judge {
+    set_up(p, CYCLES, CYCLES);
+    let set = p.write(sysreg::PMOVSSET, CYCLES);
+    p.write(sysreg::PMOVSCLR, CYCLES);
+    expect_return(p, Levels::PMU, set, set);
+    judge(move |t| {
+        let set = t.at(set)?;
+        match t.returns_between(0, set.before, set.after).find(|r| r.levels == Levels::PMU) {
+            Some(r) => Ok(format!("returned with {}, levels {}", r.exit, r.levels)),
+            None => violated("the guest set the overflow flag and ran on, and KVM_RUN had not returned with its level"),
+        }
     })
 }
 

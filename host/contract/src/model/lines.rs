@@ -29,16 +29,28 @@ enum Thread {
 /// What the argument of KVM_IRQ_LINE names, taken literally: `None`: something that there is not.
 pub(super) fn named(program: &Program, irq: u32) -> Option<(usize, Line)> {
     let (kind, number) = (irq >> 24 & 0xf, irq & 0xffff);
-    let index = (irq >> 28) << 8 | irq >> 16 & 0xff;
     let line = match number {
         0 => Line::Irq,
         1 => Line::Fiq,
         _ => return None,
     };
-    let id = *program.setup.creation_order().get(index as usize)?;
+    let (order, named) = (program.setup.creation_order(), vcpu_number(irq));
+    let id = order.get(named as usize).copied().or_else(|| order.contains(&named).then_some(named))?;
     let vcpu = (0..program.setup.vcpus).find(|&vcpu| program.setup.kvm_id(vcpu) == id);
     // A vCPU that runs no program has lines that nobody looks at.
     (kind == TYPE_CPU).then_some((vcpu.unwrap_or(usize::MAX), line))
+}
+
+/// Whether the argument of KVM_IRQ_LINE names a vCPU by its index only, or by its id only. [KVM-API/4.25] says index, kernels
+/// from 6.7 take it for an id: each may refuse the other.
+pub(super) fn is_one_of_index_and_id(program: &Program, irq: u32) -> bool {
+    let (order, named) = (program.setup.creation_order(), vcpu_number(irq));
+    order.contains(&named) != ((named as usize) < order.len())
+}
+
+/// vcpu2_index and vcpu_index ([KVM-API/4.25]).
+fn vcpu_number(irq: u32) -> u64 {
+    u64::from((irq >> 28) << 8 | irq >> 16 & 0xff)
 }
 
 /// Each vCPU's IRQ and FIQ, as it sees them: a call of another thread takes up to `kick` to reach a running guest.

@@ -76,7 +76,7 @@ impl ProgramRun {
             }
             Action::RawLine { irq, level } => {
                 if let Some(irq) = self.played(|fault| fault.raw_line(irq)).unwrap_or(Some(irq)) {
-                    self.vm.fd.set_irq_line(irq, level).call("KVM_IRQ_LINE")?;
+                    self.vm.raw_irq_line(irq, level)?;
                 }
             }
             Action::Get(register) => {
@@ -117,8 +117,10 @@ impl ProgramRun {
                 // Zero is what a check needs, and no offset to be ignored.
                 if injected != Some(Fault::CounterOffsetIgnored) || counter_offset == 0 {
                     // SAFETY: the kernel reads `argument` during the call.
-                    if unsafe { ioctl_with_ref(&self.vm.fd, KVM_ARM_SET_COUNTER_OFFSET(), &argument) } != 0 {
-                        return Err(std::io::Error::last_os_error()).call("KVM_ARM_SET_COUNTER_OFFSET");
+                    match unsafe { ioctl_with_ref(&self.vm.fd, KVM_ARM_SET_COUNTER_OFFSET(), &argument) } {
+                        0 => {}
+                        ..0 => return Err(std::io::Error::last_os_error()).call("KVM_ARM_SET_COUNTER_OFFSET"),
+                        result => return Ok(result.into()),
                     }
                     self.counter_offset.get_or_init(|| counter_offset);
                 }

@@ -333,6 +333,12 @@ const CASES: &[Case] = &[
         let tape = Tape::new(p).run(5, 30, asks(set), NONE).acted(set, 35, -i64::from(libc::EINVAL));
         tape.op(ask, 20, 50, set.0 as u64).run(40, 100, DONE, NONE)
     }),
+    ("state-can-be-set", "KVM_ARM_SET_COUNTER_OFFSET returns neither 0 nor an error", || {
+        let mut p = Program::new(1_000_000);
+        let (ask, set) = p.ask(Action::CounterOffset(0));
+        let tape = Tape::new(p).run(5, 30, asks(set), NONE).acted(set, 35, 1);
+        tape.op(ask, 20, 50, set.0 as u64).run(40, 100, DONE, NONE)
+    }),
     ("host-warns", "the host kernel warns", || {
         let mut tape = Tape::new(Program::new(1_000_000)).run(5, 100, DONE, NONE);
         tape.warnings = Some(vec!["WARNING: at arch/arm64/kvm".to_owned()]);
