@@ -29,7 +29,7 @@ fn the_default_kernels_figures_are_within_their_limits() {
         let found = figure(scenario, "user", name);
         assert!(found <= most, "{scenario}, {name}: {found}, at most {most}\n{}", ran.stdout);
         let floor = figure(scenario, "bare", name);
-        assert!(found as f64 <= floor as f64 * 1.06, "{scenario}, {name}: {found} over a floor of {floor}");
+        assert!(found as f64 <= floor as f64 * 1.05, "{scenario}, {name}: {found} over a floor of {floor}");
     }
     let spin = measured(&place, "vtimer-spin", "user");
     assert_eq!(spin.number("deadline_to_handler/p50"), spin.number("deadline_to_handler/p99"), "settled");

@@ -123,23 +123,24 @@ fn decode(value: u32) -> (usize, u8) {
 }
 
 impl Gic {
+    /// The CPU interface, to be changed.
     fn cpu_interface(&mut self, access: Access) -> &mut CpuInterface {
-        // Whatever changes in a CPU interface may change that CPU's lines.
-        self.stale |= 1 << access.cpu;
+        self.cpu_interface_changed(access.cpu);
         &mut self.state.cpu_interfaces[access.cpu]
     }
 
     /// Acknowledges the signalled interrupt, if there is one that `register` may see.
     fn acknowledge(&mut self, cpu: usize, register: Register) -> u32 {
         let Some(intid) = self.signalled(cpu) else { return SPURIOUS };
-        let Interrupt { group, priority, .. } = *self.state.distributor.interrupt(cpu, intid);
+        let interrupt = self.state.distributor.interrupt_mut(cpu, intid);
         let cpu_interface = &mut self.state.cpu_interfaces[cpu];
-        if let Some(special) = cpu_interface.hidden(register, group) {
+        if let Some(special) = cpu_interface.hidden(register, interrupt.group) {
             return special;
         }
-        let mask = cpu_interface.group_priority_mask(group);
-        cpu_interface.active_priorities(group).raise(priority & mask);
-        let source = self.state.distributor.interrupt_mut(cpu, intid).acknowledge();
+        let mask = cpu_interface.group_priority_mask(interrupt.group);
+        cpu_interface.active_priorities(interrupt.group).raise(interrupt.priority & mask);
+        let source = interrupt.acknowledge();
+        // The interrupt was offered, and is active now: this marks the CPU for its changed CPU interface, too.
         self.forward(cpu, intid);
         encode(intid, source)
     }
@@ -167,29 +168,32 @@ impl Gic {
         if intid >= self.interrupts() {
             return;
         }
-        let group = self.state.distributor.interrupt(access.cpu, intid).group;
-        if matches!((register, group), (Register::Aliased, Group::Zero)) {
+        let interrupt = self.state.distributor.interrupt_mut(access.cpu, intid);
+        let cpu_interface = &mut self.state.cpu_interfaces[access.cpu];
+        if matches!((register, interrupt.group), (Register::Aliased, Group::Zero)) {
             return;
         }
-        let cpu_interface = self.cpu_interface(access);
-        let active_priorities = cpu_interface.active_priorities(group);
+        let active_priorities = cpu_interface.active_priorities(interrupt.group);
         if active_priorities.is_empty() {
             return;
         }
         active_priorities.drop_highest();
-        if !cpu_interface.eoi_only_drops() {
-            self.deactivate(access.cpu, intid, source);
+        let deactivated = !cpu_interface.eoi_only_drops() && deactivate(interrupt, intid, source);
+        self.cpu_interface_changed(access.cpu);
+        if deactivated {
+            self.forward(access.cpu, intid);
         }
     }
+}
 
-    /// Choice: an SGI is deactivated only by a value that names the CPU it came from.
-    fn deactivate(&mut self, cpu: usize, intid: usize, source: u8) {
-        let interrupt = self.state.distributor.interrupt_mut(cpu, intid);
-        if intid >= SGIS || interrupt.source == source {
-            interrupt.deactivate();
-            self.forward(cpu, intid);
-        }
+/// Deactivates an interrupt, and says whether. Choice: an SGI is deactivated only by a value that names the CPU it came
+/// from.
+fn deactivate(interrupt: &mut Interrupt, intid: usize, source: u8) -> bool {
+    let named = intid >= SGIS || interrupt.source == source;
+    if named {
+        interrupt.deactivate();
     }
+    named
 }
 
 /// What the rows of the table of registers do.
@@ -246,8 +250,11 @@ impl Gic {
     /// Choice: ignored with EOImode 0, where `[GICv2/4.4.15]` leaves it UNPREDICTABLE.
     pub(crate) fn write_dir(&mut self, access: Access, value: u32) {
         let (intid, source) = decode(value);
-        if intid < self.interrupts() && self.state.cpu_interfaces[access.cpu].eoi_only_drops() {
-            self.deactivate(access.cpu, intid, source);
+        if intid < self.interrupts()
+            && self.state.cpu_interfaces[access.cpu].eoi_only_drops()
+            && deactivate(self.state.distributor.interrupt_mut(access.cpu, intid), intid, source)
+        {
+            self.forward(access.cpu, intid);
         }
     }
 

@@ -42,11 +42,18 @@ impl Distributor {
         if intid < PRIVATE { &mut self.private[cpu][intid] } else { &mut self.shared[intid - PRIVATE] }
     }
 
-    pub(crate) fn group_enabled(&self, group: Group) -> bool {
+    fn group_enabled(&self, group: Group) -> bool {
         match group {
             Group::Zero => self.ctlr & ENABLE_GRP0 != 0,
             Group::One => self.ctlr & ENABLE_GRP1 != 0,
         }
+    }
+
+    /// Whether an interrupt goes to its targets: it is deliverable, and its group is enabled in GICD_CTLR. This is the
+    /// condition in HighestPriorityPendingInterrupt(), where the group enables are applied before prioritization
+    /// (IGNORE_GROUP_ENABLE is FALSE).
+    pub(crate) fn offers(&self, interrupt: &Interrupt) -> bool {
+        interrupt.is_deliverable() && self.group_enabled(interrupt.group)
     }
 }
 

@@ -4,12 +4,13 @@
 //! **Invariant**, whenever no call into the GIC is under way, for each CPU that exists:
 //!
 //! * bit `intid` of `forwarded` is set if and only if [`Gic::is_forwarded`] says so; bit `w` of `words` if and only if
-//!   word `w` of it isn't zero; and that CPU's bit of `forwarded_to[intid]` is the same as bit `intid` of `forwarded`;
+//!   word `w` of it isn't zero; and that CPU's bit of `forwarded_to[intid - 32]` is the same as bit `intid` of `forwarded`
+//!   for an SPI;
 //! * `highest` is the interrupt of the highest priority in `forwarded`, of several the one with the lowest INTID;
 //! * `lines` is what [`Gic::signal`] says.
 //!
-//! So everything that changes an interrupt calls [`Gic::forward`] for it, everything that changes a CPU interface marks
-//! that CPU `stale`, and [`Gic::settle`] ends every such call.
+//! So everything that changes an interrupt calls [`Gic::forward`] for it, everything that changes a CPU interface calls
+//! [`Gic::cpu_interface_changed`], and [`Gic::settle`] ends every such call.
 
 use crate::interrupt::{Group, Interrupt};
 use crate::{Gic, Lines, MAX_INTERRUPTS, PRIVATE};
@@ -69,16 +70,10 @@ impl Gic {
         }
     }
 
-    /// The CPUs that the Distributor forwards the interrupt to: if it is deliverable and its group is enabled in
-    /// GICD_CTLR, its targets. This is the condition in HighestPriorityPendingInterrupt(), where the group enables are
-    /// applied before prioritization (IGNORE_GROUP_ENABLE is FALSE).
+    /// The CPUs that the Distributor forwards the interrupt to: its targets, if it offers the interrupt at all.
     fn forwards_to(&self, cpu: usize, intid: usize) -> u8 {
         let interrupt = self.state.distributor.interrupt(cpu, intid);
-        if interrupt.is_deliverable() && self.state.distributor.group_enabled(interrupt.group) {
-            self.targets(cpu, intid, interrupt)
-        } else {
-            0
-        }
+        if self.state.distributor.offers(interrupt) { self.targets(cpu, intid, interrupt) } else { 0 }
     }
 
     pub(crate) fn is_forwarded(&self, cpu: usize, intid: usize) -> bool {
@@ -91,27 +86,33 @@ impl Gic {
         if intid < PRIVATE { self.forward_private(cpu, intid) } else { self.forward_shared(intid) }
     }
 
-    /// An SGI or PPI can only go to the CPU that it belongs to: there is less to look at.
+    /// An SGI or PPI can only go to the CPU that it belongs to, and its bit stands in the first word.
     #[inline]
-    fn forward_private(&mut self, cpu: usize, intid: usize) {
-        let is = self.forwards_to(cpu, intid);
-        let was = self.forwarded_to[intid] & 1 << cpu;
+    pub(crate) fn forward_private(&mut self, cpu: usize, intid: usize) {
+        let distributor = &self.state.distributor;
+        let is = u32::from(distributor.offers(&distributor.private[cpu][intid])) << intid;
+        let forwarding = &mut self.forwarding[cpu];
+        let was = forwarding.forwarded[0];
+        let now = was & !(1 << intid) | is;
+        forwarding.forwarded[0] = now;
+        forwarding.words = forwarding.words & !1 | u32::from(now != 0);
+        // Even where it was and still is forwarded, its priority or group may have changed.
+        self.stale |= u8::from((was | now) & 1 << intid != 0) << cpu;
+    }
+
+    pub(crate) fn forward_shared(&mut self, intid: usize) {
+        let is = self.forwards_to(0, intid);
+        let was = core::mem::replace(&mut self.forwarded_to[intid - PRIVATE], is);
         self.stale |= was | is;
-        if was != is {
-            self.forwarded_to[intid] ^= 1 << cpu;
+        for cpu in ones((was ^ is).into()) {
             self.forwarding[cpu].toggle(intid);
         }
     }
 
-    fn forward_shared(&mut self, intid: usize) {
-        let is = self.forwards_to(0, intid);
-        let was = self.forwarded_to[intid];
-        // Even where it was and still is forwarded, its priority or group may have changed.
-        self.stale |= was | is;
-        self.forwarded_to[intid] ^= was ^ is;
-        for cpu in ones((was ^ is).into()) {
-            self.forwarding[cpu].toggle(intid);
-        }
+    /// A CPU interface has changed. That moves its lines only if something is offered to it.
+    #[inline]
+    pub(crate) fn cpu_interface_changed(&mut self, cpu: usize) {
+        self.stale |= u8::from(self.forwarding[cpu].words != 0) << cpu;
     }
 
     /// Everything may have changed.

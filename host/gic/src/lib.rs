@@ -99,8 +99,8 @@ pub struct Gic {
     state: State,
     /// Derived from `state`, one for each CPU.
     forwarding: [Forwarding; MAX_CPUS],
-    /// Derived from `state`: the CPUs that each interrupt is forwarded to.
-    forwarded_to: [u8; MAX_INTERRUPTS],
+    /// Derived from `state`: the CPUs that each SPI is forwarded to, from INTID 32.
+    forwarded_to: [u8; MAX_SPIS],
     /// CPUs whose `forwarding` is to be settled before the current call returns.
     stale: u8,
     /// CPUs whose lines have moved since [`Gic::take_changed`] was last called.
@@ -123,7 +123,7 @@ impl Gic {
     }
 
     fn from_state(state: State) -> Gic {
-        let (forwarding, forwarded_to) = ([Forwarding::EMPTY; MAX_CPUS], [0; MAX_INTERRUPTS]);
+        let (forwarding, forwarded_to) = ([Forwarding::EMPTY; MAX_CPUS], [0; MAX_SPIS]);
         let mut gic = Gic { state, forwarding, forwarded_to, stale: 0, changed: 0 };
         gic.forward_all();
         gic.settle();
@@ -145,22 +145,22 @@ impl Gic {
     /// Drives the input of a PPI (`intid` 16 to 31) of one CPU. An input that doesn't exist is ignored.
     pub fn set_ppi(&mut self, cpu: usize, intid: u32, level: bool) {
         let intid = intid as usize;
-        if cpu < self.cpus() && (SGIS..PRIVATE).contains(&intid) {
-            self.set_level(cpu, intid, level);
+        if cpu < self.cpus()
+            && (SGIS..PRIVATE).contains(&intid)
+            && self.state.distributor.private[cpu][intid].set_level(level)
+        {
+            self.forward_private(cpu, intid);
+            self.settle();
         }
     }
 
     /// Drives the input of an SPI (`intid` 32 and above). An input that doesn't exist is ignored.
     pub fn set_spi(&mut self, intid: u32, level: bool) {
         let intid = intid as usize;
-        if (PRIVATE..self.interrupts()).contains(&intid) {
-            self.set_level(0, intid, level);
-        }
-    }
-
-    fn set_level(&mut self, cpu: usize, intid: usize, level: bool) {
-        if self.state.distributor.interrupt_mut(cpu, intid).set_level(level) {
-            self.forward(cpu, intid);
+        if (PRIVATE..self.interrupts()).contains(&intid)
+            && self.state.distributor.shared[intid - PRIVATE].set_level(level)
+        {
+            self.forward_shared(intid);
             self.settle();
         }
     }

@@ -175,7 +175,10 @@ fn start(run: &Arc<MeasuredRun>, scenario: &Scenario, vcpus: Vec<Vcpu>) -> Resul
 /// Waits for the vCPUs' threads to end. Those that hand over no samples for too long are stopped.
 fn watch(run: &MeasuredRun, threads: Vec<Thread>, config: &Config) -> Result<Vec<Ended>, Error> {
     let batch = BATCH * (4 * config.delay.max(config.period) + clock::cntfrq() / 5_000);
-    let patience = clock::duration(batch * threads.len() as u64 + 2 * clock::cntfrq());
+    // Where the clock counts instructions, nobody else takes the CPU; and a second of a guest that hangs is a minute of
+    // emulation.
+    let pause = if clock::counts_instructions() { clock::cntfrq() / 10 } else { 2 * clock::cntfrq() };
+    let patience = clock::duration(batch * threads.len() as u64 + pause);
     let mut stops = 0;
     let mut seen = 0;
     while run.running.load(Ordering::Acquire) != 0 {
