@@ -12,7 +12,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 
 /// Entries of so many bytes are read whole each time: it takes a moment.
-const SMALL: u64 = 64 << 20;
+const SMALL: u64 = 128 << 20;
 /// The first line. Manifests of version 1 were also made of entries that nobody had checked.
 const HEAD: &str = "vtick manifest 2";
 

@@ -162,7 +162,7 @@ impl Run<'_> {
         heard.hush = self.hush;
         let mut qemu = spawn(&mut command)?;
         if let Some((agent, _)) = &resumed {
-            agent.hand_over(Saved::load(scratch.path(), &self.patches)?, &handed(&self.job, &self.files))?;
+            agent.hand_over(Saved::load(&mut qemu, scratch.path(), &self.patches)?, &handed(&self.job, &self.files))?;
         }
         let mut watch = Watch::new(qemu.0.id(), Machine::monitor(scratch.path()));
         let saved = resumed.as_ref().map(|(_, saved)| saved);

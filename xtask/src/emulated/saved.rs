@@ -19,7 +19,7 @@ use super::{Boot, Run};
 use crate::cache::Cache;
 use crate::digest::{sha256, sha256_of_file};
 use crate::gdb::{Gdb, PC};
-use crate::process::{ATTENTION, check_interrupted, spawn};
+use crate::process::{ATTENTION, Running, check_interrupted, spawn};
 use crate::progress::Step;
 use crate::qemu::{self, Machine};
 use crate::qmp::Qmp;
@@ -99,12 +99,9 @@ impl Saved {
         [&staged(folder)[..], &["-incoming".into(), state]].concat()
     }
 
-    /// Waits for the state to be loaded, and changes the instructions. The host does not run yet.
-    pub(super) fn load(folder: &Path, patches: &[Patch]) -> Result<Gdb> {
-        let monitor = Machine::monitor(folder).context("the folder's path is too long")?;
-        let mut qmp = once_there(|| Qmp::connect(&monitor))?;
-        await_monitor(&mut qmp, "info status", |said| Ok(!said.contains("inmigrate")))?;
-        let mut gdb = connect(folder)?;
+    /// Waits until this QEMU has loaded the state, and changes the instructions. The host does not run yet.
+    pub(super) fn load(qemu: &mut Running, folder: &Path, patches: &[Patch]) -> Result<Gdb> {
+        let mut gdb = loaded(qemu, folder).context("the saved host cannot be resumed; --fresh boots a host")?;
         restore_timer(&mut gdb)?;
         for Patch { address, old, new } in patches {
             let found = gdb.instruction(*address)?;
@@ -113,6 +110,14 @@ impl Saved {
         }
         Ok(gdb)
     }
+}
+
+/// Waits until this QEMU has loaded the state.
+fn loaded(qemu: &mut Running, folder: &Path) -> Result<Gdb> {
+    let monitor = Machine::monitor(folder).context("the folder's path is too long")?;
+    let mut qmp = once_there(qemu, || Qmp::connect(&monitor))?;
+    await_monitor(&mut qmp, "info status", |said| Ok(!said.contains("inmigrate")))?;
+    connect(qemu, folder)
 }
 
 /// The cache's entry, which `save` makes if it is not there. The hosts that were used last stay.
@@ -161,7 +166,7 @@ fn save(run: &Run, agent: &Agent, initramfs: &[u8], place: &Path) -> Result<()> 
         let mut said = Vec::new();
         serial.read_to_end(&mut said).map(|_| said)
     });
-    let mut gdb = connect(folder.path())?;
+    let mut gdb = connect(&mut qemu, folder.path())?;
     agent.come_to_rest(&mut gdb, run.silence)?;
     let boot = Boot { lasted: started.elapsed(), work: work(qemu.0.id()).unwrap_or_default() };
     step.detail("saving");
@@ -213,15 +218,18 @@ fn call_it_paused(state: &mut [u8]) -> Result<()> {
     Ok(())
 }
 
-fn connect(folder: &Path) -> Result<Gdb> {
-    once_there(|| Gdb::connect(&socket(folder)))
+fn connect(qemu: &mut Running, folder: &Path) -> Result<Gdb> {
+    once_there(qemu, || Gdb::connect(&socket(folder)))
 }
 
 /// Connects as soon as that is possible: QEMU makes the file of a socket a little before it listens there.
-fn once_there<T>(connect: impl Fn() -> Result<T>) -> Result<T> {
+fn once_there<T>(qemu: &mut Running, connect: impl Fn() -> Result<T>) -> Result<T> {
     let mut connected = None;
     wait("QEMU does not start", || {
         connected = connect().ok();
+        if let Some(status) = qemu.0.try_wait()? {
+            bail!("QEMU has ended ({status})");
+        }
         Ok(connected.is_some())
     })?;
     connected.context("QEMU does not start")
