@@ -51,6 +51,7 @@ impl Options {
                 },
                 "--debug-info" => options.sources.debug_info = Some(value()?),
                 "--lcov" => options.sources.lcov = Some(value()?.into()),
+                "--page" => options.sources.page = Some(value()?.into()),
                 "--source" => options.sources.tree = Some(value()?.into()),
                 "--patch" => options.sources.patch = Some(value()?.into()),
                 "--since" => options.sources.since = Some(value()?),

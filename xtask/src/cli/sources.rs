@@ -15,6 +15,8 @@ pub(crate) struct SourceOptions {
     pub(crate) debug_info: Option<String>,
     /// Where coverage by lines goes, for lcov's tools.
     pub(crate) lcov: Option<PathBuf>,
+    /// Where coverage goes as an HTML page.
+    pub(crate) page: Option<PathBuf>,
     /// The kernel's source.
     pub(crate) tree: Option<PathBuf>,
     /// A change whose lines are looked at, as a file.
@@ -32,6 +34,9 @@ impl SourceOptions {
         ensure!(self.since.is_none() || self.patch.is_none(), "--since and --patch are two changes: give one of them");
         if let Some(tree) = &self.tree {
             ensure!(tree.is_dir(), "--source {}: there is no such folder", tree.display());
+        }
+        if let Some(page) = &self.page {
+            vtick_shell::check_writable("--page", page).map_err(anyhow::Error::msg)?;
         }
         let files =
             self.debug_info.iter().filter(|file| *file != "debian").map(PathBuf::from).chain(self.patch.clone());

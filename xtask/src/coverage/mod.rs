@@ -3,11 +3,13 @@
 
 mod code;
 mod debug_info;
+mod disassembly;
 mod functions;
 mod lcov;
 mod lines;
 mod listed;
 mod log;
+mod page;
 mod patch;
 mod reach;
 mod report;
@@ -19,6 +21,7 @@ use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, Result, bail};
+use cargo_binutils::Tool;
 use tempfile::TempDir;
 
 #[cfg(test)]
@@ -33,6 +36,7 @@ use crate::cli::{Host, Options, SourceOptions};
 use crate::emulated::CodeLog;
 use crate::kernel::{Kernel, crc32};
 use crate::qemu::{Gic, Machine, Mode};
+use crate::toolchain::Toolchain;
 
 /// A command whose runs of the emulated host are all logged.
 struct Session {
@@ -208,7 +212,7 @@ fn show(cache: &Cache, coverage: &Coverage, options: &Options) -> Result<()> {
         print!("\n{}", kernel.table(&list, options.verbose));
     }
     let SourceOptions { debug_info, lcov, .. } = &options.sources;
-    let Some(debug_info) = debug_info else { return Ok(()) };
+    let Some(debug_info) = debug_info else { return write_page(cache, coverage, &list, None, options) };
     let [kernel] = &coverage.kernels[..] else { bail!("--debug-info is of one kernel, and there are several") };
     let lines = lines::of(&debug_info::obtain(cache, debug_info, &kernel.kernel)?, kernel)?;
     let tree = options.sources.tree.as_deref();
@@ -219,5 +223,21 @@ fn show(cache: &Cache, coverage: &Coverage, options: &Options) -> Result<()> {
     if let Some(diff) = options.sources.diff()? {
         print!("\n{}", patch::report(&diff, &lines, tree)?);
     }
+    write_page(cache, coverage, &list, tree.map(|tree| page::Lines { sources: &lines, tree }), options)
+}
+
+/// The page, if it is wanted.
+fn write_page(
+    cache: &Cache,
+    coverage: &Coverage,
+    list: &[listed::Entry],
+    lines: Option<page::Lines>,
+    options: &Options,
+) -> Result<()> {
+    let Some(file) = &options.sources.page else { return Ok(()) };
+    let objdump = Toolchain::obtain(cache, false)?.tool(Tool::Objdump)?;
+    let page = page::write(coverage, list, lines.as_ref(), &objdump)?;
+    fs::write(file, page).with_context(|| format!("cannot write {}", file.display()))?;
+    eprintln!("the page is in {}", file.display());
     Ok(())
 }

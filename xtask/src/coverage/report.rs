@@ -107,13 +107,35 @@ fn percent(part: usize, whole: usize) -> f64 {
     if whole == 0 { 100.0 } else { 100.0 * part as f64 / whole as f64 }
 }
 
-/// A function's sums, and the instructions that never ran though they could.
+/// What is known of an instruction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    Ran,
+    /// Switched off in the running kernel.
+    Off,
+    /// Of one of the kernel's own assertions.
+    Warns,
+    /// Listed as out of reach.
+    Listed,
+    /// It never ran, though it could.
+    Never,
+}
+
+/// A function's instructions with what is known of each, and their sums.
 pub(crate) struct Row<'a> {
     pub(crate) function: &'a FunctionCode,
     pub(crate) sums: Sums,
-    pub(crate) never: Vec<(&'a Code, u64)>,
+    pub(crate) states: Vec<(&'a Code, u64, State)>,
     /// Instructions that ran although the list has them as out of reach.
     pub(crate) contradicted: Vec<(&'a Code, u64)>,
+}
+
+impl<'a> Row<'a> {
+    /// The instructions that never ran though they could.
+    fn never(&self) -> Vec<(&'a Code, u64)> {
+        let never = self.states.iter().filter(|(.., state)| *state == State::Never);
+        never.map(|(part, address, _)| (*part, *address)).collect()
+    }
 }
 
 impl KernelCoverage {
@@ -148,7 +170,7 @@ impl KernelCoverage {
             line(figures(&format!("  {}", row.function.name), &row.sums));
             total.add(&row.sums);
             if places {
-                ranges(&row.never).into_iter().for_each(|place| line(format!("      never: {place}")));
+                ranges(&row.never()).into_iter().for_each(|place| line(format!("      never: {place}")));
             }
             contradicted.extend(ranges(&row.contradicted));
         }
@@ -172,25 +194,22 @@ impl KernelCoverage {
 
 fn row<'a>(function: &'a FunctionCode, list: &[Entry], symbols: &Symbols) -> Row<'a> {
     let closed = reach::closed(function, symbols);
-    let mut row = Row { function, sums: Sums::default(), never: Vec::new(), contradicted: Vec::new() };
+    let mut row = Row { function, sums: Sums::default(), states: Vec::new(), contradicted: Vec::new() };
     for part in &function.parts {
         for ((address, _), ran) in part.instructions().zip(&part.ran) {
-            row.sums.all += 1;
             let listed = listed::find(list, part, address).is_some();
-            match (ran, closed.get(&address)) {
-                (true, _) => {
-                    row.sums.ran += 1;
-                    if listed {
-                        row.contradicted.push((part, address));
-                    }
-                }
-                (false, Some(Closed::Off)) => row.sums.off += 1,
-                (false, Some(Closed::Warns)) => row.sums.warns += 1,
-                (false, None) if listed => row.sums.listed += 1,
-                (false, None) => {
-                    row.sums.never += 1;
-                    row.never.push((part, address));
-                }
+            let (state, sum) = match (ran, closed.get(&address)) {
+                (true, _) => (State::Ran, &mut row.sums.ran),
+                (false, Some(Closed::Off)) => (State::Off, &mut row.sums.off),
+                (false, Some(Closed::Warns)) => (State::Warns, &mut row.sums.warns),
+                (false, None) if listed => (State::Listed, &mut row.sums.listed),
+                (false, None) => (State::Never, &mut row.sums.never),
+            };
+            *sum += 1;
+            row.sums.all += 1;
+            row.states.push((part, address, state));
+            if *ran && listed {
+                row.contradicted.push((part, address));
             }
         }
     }
