@@ -58,7 +58,9 @@ pub(crate) fn near(command: &str, unknown: &str) -> Option<String> {
     const ALIKE: f64 = 0.8;
     let usage = usage_of(command);
     let names = usage.lines().filter_map(|line| line.strip_prefix("  --")?.split([' ', '[', '=', ',']).next());
-    let alike = names.map(|name| (strsim::jaro_winkler(unknown.trim_start_matches('-'), name), name));
+    let unknown = unknown.trim_start_matches('-');
+    // An option of this name is one of other commands.
+    let alike = names.filter(|name| *name != unknown).map(|name| (strsim::jaro_winkler(unknown, name), name));
     let nearest = alike.max_by(|a, b| a.0.total_cmp(&b.0)).filter(|(alike, _)| *alike > ALIKE);
     nearest.map(|(_, name)| format!("--{name}"))
 }

@@ -118,7 +118,7 @@ fn run(command: &str, options: &Options) -> Result<i32> {
     let cache = Cache::open()?;
     let toolchain = || Toolchain::obtain(&cache, options.refresh);
     match command {
-        "explore" => vtick::explore(&cache, options),
+        "explore" => coverage::around(&cache, options, |options| vtick::explore(&cache, options)),
         "test" => coverage::around(&cache, options, |options| vtick::test(&cache, options)),
         "bench" => coverage::around(&cache, options, |options| vtick::bench(&cache, options)),
         "boot" => vtick::boot(&cache, options),

@@ -38,7 +38,7 @@ impl Options {
                 return Err(format!("{name} is given more than once: which is meant?"));
             }
             match own {
-                "--coverage" => {
+                "--coverage" if COVERED.contains(&command) => {
                     options.coverage = true;
                     options.coverage_file = attached.take().map(PathBuf::from);
                 }
@@ -135,6 +135,9 @@ const SINGLE: [&str; 10] = [
     "--timeout",
     "--silence",
 ];
+
+/// Commands whose runs of the emulated host can be logged.
+const COVERED: [&str; 5] = ["test", "bench", "explore", "run", "coverage"];
 
 /// Commands that run nothing in a host, and options that say something of one: there they would be taken for nothing.
 const WITHOUT_HOST: [&str; 13] = [
@@ -264,5 +267,8 @@ mod tests {
         let error = Options::parse("report", ["a.json", "--output", "x"].map(str::to_owned)).unwrap_err();
         assert_eq!(error, "`cargo xtask report` has no option --output; redirect its output with > FILE");
         Options::parse("boot", ["--memory", "512M", "--host-memory", "2G"].map(str::to_owned)).unwrap();
+        let coverage = |command| Options::parse(command, ["--coverage".to_owned()]).unwrap();
+        assert!(coverage("explore").coverage);
+        assert_eq!((coverage("matrix").coverage, coverage("matrix").forwarded.len()), (false, 1));
     }
 }
