@@ -20,7 +20,8 @@ pub(super) const CHECKS: &[Check] = &[
         name: "timer-interrupts-of-a-vgic-vm-read-as-they-were-chosen",
         clause: Clause::C2,
         claim: "With an in-kernel GICv3, the timers' interrupts are PPIs 27 and 30 until others are chosen before the \
-                first KVM_RUN; those of EL2's timers, where the kernel knows them, are PPIs 28 and 26; a number that is no PPI is refused with EINVAL, an unknown timer with ENXIO, and any \
+                first KVM_RUN; those of EL2's timers, where the kernel knows them, are PPIs 28 and 26; a number that is \
+                no PPI is refused with EINVAL, an unknown timer with ENXIO, and any \
                 choice after the first KVM_RUN with EBUSY.",
         catches: "An interrupt that is chosen and not used, or exchanged under a running guest.",
         fails_on: FailsOn::Faults(&[Fault::SetDropped, Fault::GetReadsZero]),

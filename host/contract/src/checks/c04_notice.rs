@@ -1,9 +1,12 @@
 //! C4: a level change makes KVM_RUN return before guest code runs on.
 
 use super::common::{
-    BOTH, PTIMER, Timer, VTIMER, expect_levels, expect_low_before, expect_return, levels_at, low_before, short,
+    BOTH, PTIMER, Timer, VTIMER, expect_levels, expect_low_before, expect_return, levels_at, low_before, returned_with,
+    short,
 };
-use crate::{Action, Check, Clause, Expectation, FailsOn, Fault, Judge, Program, judge, violated};
+use crate::{
+    Action, Check, Clause, Expectation, FailsOn, Fault, Judge, Program, Step, Transcript, Unheld, judge, violated,
+};
 use vtick_core::lines::Levels;
 
 pub(super) const CHECKS: &[Check] = &[
@@ -219,9 +222,14 @@ fn rise_of_a_second(p: &mut Program) -> Judge {
     let armed = PTIMER.arm(p, delay);
     let spun = PTIMER.spin_past(p, 2 * delay);
     expect_return(p, BOTH, armed, spun);
-    judge(move |t| match t.returns_between(0, t.at(armed)?.before, t.at(spun)?.after).find(|r| r.levels == BOTH) {
-        Some(r) => Ok(format!("returned with {}, levels {}", r.exit, r.levels)),
-        None => violated("the guest spun past the ptimer's deadline, and no return showed both levels"),
+    judge(move |t| {
+        returned_with(
+            t,
+            armed,
+            spun,
+            BOTH,
+            "the guest spun past the ptimer's deadline, and no return showed both levels",
+        )
     })
 }
 
@@ -241,14 +249,17 @@ fn each_deadline_is_noticed(p: &mut Program) -> Judge {
     }
     judge(move |t| {
         for (round, &(armed, spun, low)) in rounds.iter().enumerate() {
-            let (armed, spun) = (t.at(armed)?, t.at(spun)?);
-            if !t.returns_between(0, armed.before, spun.after).any(|r| r.levels == Levels::VTIMER) {
-                return violated(format!("deadline {} of 5 passed without a return that shows it", round + 1));
-            }
+            noticed_in_round(t, round, armed, spun)?;
             levels_at(t, low, Levels::NONE, "after the timer was turned off")?;
         }
         Ok("noticed five times".to_owned())
     })
+}
+
+/// That the vtimer's deadline of one of five rounds was noticed.
+fn noticed_in_round(t: &Transcript, round: usize, armed: Step, spun: Step) -> Result<String, Unheld> {
+    let missed = format!("deadline {} of 5 passed without a return that shows it", round + 1);
+    returned_with(t, armed, spun, Levels::VTIMER, &missed)
 }
 
 fn noticed_behind_an_hvc(p: &mut Program) -> Judge {
@@ -268,9 +279,7 @@ fn noticed_behind_an_hvc(p: &mut Program) -> Judge {
     }
     judge(move |t| {
         for (round, &(armed, spun)) in rounds.iter().enumerate() {
-            if !t.returns_between(0, t.at(armed)?.before, t.at(spun)?.after).any(|r| r.levels == Levels::VTIMER) {
-                return violated(format!("deadline {} of 5 passed without a return that shows it", round + 1));
-            }
+            noticed_in_round(t, round, armed, spun)?;
         }
         Ok("noticed five times".to_owned())
     })
@@ -297,9 +306,12 @@ fn noticed_after_another_left(p: &mut Program) -> Judge {
     expect_return(p, Levels::VTIMER, armed, spun);
     judge(move |t| {
         levels_at(t, high, Levels::VTIMER, "after the first vCPU's deadline")?;
-        match t.returns_between(1, t.at(armed)?.before, t.at(spun)?.after).find(|r| r.levels == Levels::VTIMER) {
-            Some(r) => Ok(format!("returned with {}, levels {}", r.exit, r.levels)),
-            None => violated("the second vCPU spun past its deadline, and no return showed its vtimer's level"),
-        }
+        returned_with(
+            t,
+            armed,
+            spun,
+            Levels::VTIMER,
+            "the second vCPU spun past its deadline, and no return showed its vtimer's level",
+        )
     })
 }

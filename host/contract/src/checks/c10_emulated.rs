@@ -4,7 +4,8 @@
 use vtick_abi::litmus::sysreg;
 
 use super::common::{
-    PTIMER, VTIMER, expect_levels, expect_return, expect_value, levels_at, low_before, short, sleep, value_at,
+    PTIMER, VTIMER, expect_levels, expect_return, expect_value, levels_at, low_before, returned_with, short, sleep,
+    value_at,
 };
 use crate::check::{Judge, judge};
 use crate::{Action, ActionRef, Check, Clause, Expectation, FailsOn, Fault, Program, Value, violated};
@@ -135,10 +136,13 @@ fn ends_kvm_run(p: &mut Program) -> Judge {
     PTIMER.off(p);
     expect_return(p, Levels::PTIMER, armed, spun);
     judge(move |t| {
-        match t.returns_between(0, t.at(armed)?.before, t.at(spun)?.after).find(|r| r.levels == Levels::PTIMER) {
-            Some(r) => Ok(format!("returned with {}, levels {}", r.exit, r.levels)),
-            None => violated("the guest spun past the ptimer's deadline, and no return showed its level"),
-        }
+        returned_with(
+            t,
+            armed,
+            spun,
+            Levels::PTIMER,
+            "the guest spun past the ptimer's deadline, and no return showed its level",
+        )
     })
 }
 

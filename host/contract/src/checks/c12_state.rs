@@ -4,7 +4,7 @@ use vtick_abi::litmus::sysreg;
 
 use super::common::{
     PTIMER, VTIMER, asleep_before, expect_bits, expect_levels, expect_low_before, expect_quiet, expect_return,
-    levels_at, low_before, short, value_of,
+    levels_at, low_before, returned_with, short, value_of,
 };
 use crate::{
     Action, ActionRef, Check, Clause, Expectation, FailsOn, Fault, Judge, Program, TimerRegister, Transcript, Unheld,
@@ -246,10 +246,13 @@ fn cval_set_through_one_reg(p: &mut Program) -> Judge {
     judge(move |t| {
         done(t, set, "KVM_SET_ONE_REG")?;
         low_before(t, VTIMER, read, early)?;
-        match t.returns_between(0, t.at(asked)?.before, t.at(spun)?.after).find(|r| r.levels == Levels::VTIMER) {
-            Some(r) => Ok(format!("returned with {}, levels {}", r.exit, r.levels)),
-            None => violated("the deadline passed under a spinning guest, and no return showed the level"),
-        }
+        returned_with(
+            t,
+            asked,
+            spun,
+            Levels::VTIMER,
+            "the deadline passed under a spinning guest, and no return showed the level",
+        )
     })
 }
 
@@ -364,10 +367,13 @@ fn armed_timer_survives_migration(p: &mut Program) -> Judge {
     expect_return(p, Levels::VTIMER, asked, spun);
     judge(move |t| {
         moved(t, migrated)?;
-        match t.returns_between(0, t.at(asked)?.before, t.at(spun)?.after).find(|r| r.levels == Levels::VTIMER) {
-            Some(r) => Ok(format!("returned with {}, levels {}", r.exit, r.levels)),
-            None => violated("the deadline passed under a spinning guest, and no return showed the level"),
-        }
+        returned_with(
+            t,
+            asked,
+            spun,
+            Levels::VTIMER,
+            "the deadline passed under a spinning guest, and no return showed the level",
+        )
     })
 }
 

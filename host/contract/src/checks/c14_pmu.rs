@@ -4,7 +4,8 @@
 use vtick_abi::litmus::sysreg;
 
 use super::common::{
-    expect_bits, expect_levels, expect_quiet, expect_return, expect_value, levels_at, quiet_between, taken_at,
+    expect_bits, expect_levels, expect_quiet, expect_return, expect_value, levels_at, quiet_between, returned_with,
+    taken_at,
 };
 use crate::{Check, Clause, Expectation, FailsOn, Fault, Judge, Program, Step, Value, judge, violated};
 use vtick_core::lines::{Levels, Routing};
@@ -146,11 +147,8 @@ fn overflow_is_noticed_at_once(p: &mut Program) -> Judge {
     p.write(sysreg::PMOVSCLR, CYCLES);
     expect_return(p, Levels::PMU, set, set);
     judge(move |t| {
-        let set = t.at(set)?;
-        match t.returns_between(0, set.before, set.after).find(|r| r.levels == Levels::PMU) {
-            Some(r) => Ok(format!("returned with {}, levels {}", r.exit, r.levels)),
-            None => violated("the guest set the overflow flag and ran on, and KVM_RUN had not returned with its level"),
-        }
+        let missed = "the guest set the overflow flag and ran on, and KVM_RUN had not returned with its level";
+        returned_with(t, set, set, Levels::PMU, missed)
     })
 }
 
@@ -232,10 +230,7 @@ fn cycle_counter(p: &mut Program) -> Judge {
     expect_return(p, Levels::PMU, armed, spun);
     judge(move |t| {
         levels_at(t, low, Levels::NONE, "after the flag was cleared")?;
-        match t.returns_between(0, t.at(armed)?.before, t.at(spun)?.after).find(|r| r.levels == Levels::PMU) {
-            Some(r) => Ok(format!("returned with {}, levels {}", r.exit, r.levels)),
-            None => violated("the guest spun for 5 ms, and no return showed the PMU's level"),
-        }
+        returned_with(t, armed, spun, Levels::PMU, "the guest spun for 5 ms, and no return showed the PMU's level")
     })
 }
 

@@ -162,6 +162,22 @@ pub(super) fn quiet_between(t: &Transcript, from: Step, to: Step) -> Result<(), 
     }
 }
 
+/// The return of KVM_RUN with just these levels, on the vCPU of these steps, between the begin of one and the end of the
+/// other. Without such a return the kernel has violated what `missed` says.
+pub(super) fn returned_with(
+    t: &Transcript,
+    from: Step,
+    to: Step,
+    levels: Levels,
+    missed: &str,
+) -> Result<String, Unheld> {
+    let (from, to) = (t.at(from)?, t.at(to)?);
+    match t.returns_between(from.vcpu, from.before, to.after).find(|r| r.levels == levels) {
+        Some(r) => Ok(format!("returned with {}, levels {}", r.exit, r.levels)),
+        None => violated(missed),
+    }
+}
+
 /// That a record's value is the one due.
 pub(super) fn value_at(t: &Transcript, step: Step, due: u64, what: &str) -> Result<(), Unheld> {
     let value = t.at(step)?.value;
