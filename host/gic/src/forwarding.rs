@@ -41,10 +41,13 @@ impl Forwarding {
         single.then(|| Some((word * 32 + forwarded.trailing_zeros()) as u16))
     }
 
-    fn toggle(&mut self, intid: usize) {
-        let word = intid / 32;
-        self.forwarded[word] ^= 1 << (intid % 32);
+    /// Notes whether the interrupt of this bit in this word is forwarded; returns whether it was.
+    #[inline]
+    fn put(&mut self, word: usize, bit: usize, is: bool) -> bool {
+        let was = self.forwarded[word];
+        self.forwarded[word] = was & !(1 << bit) | u32::from(is) << bit;
         self.words = self.words & !(1 << word) | u32::from(self.forwarded[word] != 0) << word;
+        was >> bit & 1 != 0
     }
 }
 
@@ -90,14 +93,10 @@ impl Gic {
     #[inline]
     pub(crate) fn forward_private(&mut self, cpu: usize, intid: usize) {
         let distributor = &self.state.distributor;
-        let is = u32::from(distributor.offers(&distributor.private[cpu][intid])) << intid;
-        let forwarding = &mut self.forwarding[cpu];
-        let was = forwarding.forwarded[0];
-        let now = was & !(1 << intid) | is;
-        forwarding.forwarded[0] = now;
-        forwarding.words = forwarding.words & !1 | u32::from(now != 0);
+        let is = distributor.offers(&distributor.private[cpu][intid]);
+        let was = self.forwarding[cpu].put(0, intid, is);
         // Even where it was and still is forwarded, its priority or group may have changed.
-        self.stale |= u8::from((was | now) & 1 << intid != 0) << cpu;
+        self.stale |= u8::from(was | is) << cpu;
     }
 
     pub(crate) fn forward_shared(&mut self, intid: usize) {
@@ -105,7 +104,7 @@ impl Gic {
         let was = core::mem::replace(&mut self.forwarded_to[intid - PRIVATE], is);
         self.stale |= was | is;
         for cpu in ones((was ^ is).into()) {
-            self.forwarding[cpu].toggle(intid);
+            self.forwarding[cpu].put(intid / 32, intid % 32, is >> cpu & 1 != 0);
         }
     }
 
