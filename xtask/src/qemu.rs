@@ -104,9 +104,7 @@ impl Machine {
             qemu.arg("-dtb").arg(self.tree_without_maintenance_interrupt(folder)?);
         }
         if let Some(monitor) = Machine::monitor(folder) {
-            // A comma would end the path.
-            let path = monitor.display().to_string().replace(',', ",,");
-            qemu.args(["-qmp", &format!("unix:{path},server=on,wait=off")]);
+            qemu.args(["-qmp", &format!("unix:{},server=on,wait=off", comma(&monitor))]);
         }
         qemu.arg("-kernel").arg(kernel).arg("-initrd").arg(initramfs).args(["-append", &self.kernel_command_line()]);
         Ok(qemu)
@@ -210,11 +208,14 @@ fn models(told: &str) -> Vec<&str> {
 
 /// Tells one QEMU from another: by its file, which is quicker to look at than to run.
 pub(crate) fn version() -> Result<String> {
-    let folders = std::env::var_os("PATH").unwrap_or_default();
-    let mut places = std::env::split_paths(&folders).map(|folder| folder.join(QEMU));
-    let place = places.find(|place| place.is_file()).with_context(|| format!("there is no {QEMU}"))?;
+    let place = install::found(&[QEMU]).with_context(|| format!("there is no {QEMU}"))?;
     let file = fs::metadata(&place)?;
     Ok(format!("{} {} {:?}", place.display(), file.len(), file.modified()?))
+}
+
+/// A path as a part of an option: a comma would end it.
+pub(crate) fn comma(path: &Path) -> String {
+    path.display().to_string().replace(',', ",,")
 }
 
 /// Makes sure that QEMU is there, and installs it where that is allowed.

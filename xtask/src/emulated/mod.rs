@@ -107,6 +107,16 @@ pub(crate) struct Saving {
     pub(crate) required: bool,
 }
 
+/// A saved host that a run resumes.
+struct Resumed {
+    agent: Agent,
+    saved: Saved,
+    /// The archive that it was booted with.
+    initramfs: Vec<u8>,
+    /// The job and its files, as the agent takes them.
+    handed: Vec<u8>,
+}
+
 /// Files from the emulated host: where each was, and all of it.
 pub(crate) type Files = Vec<(String, Vec<u8>)>;
 
@@ -146,12 +156,15 @@ impl Run<'_> {
     /// passed on as it comes.
     pub(crate) fn run(&self) -> Result<Outcome> {
         let scratch = tempfile::tempdir()?;
-        let resumed = self.saved()?;
+        let resumed = self.resumed()?;
         let archive = scratch.path().join("initramfs");
-        fs::write(&archive, self.initramfs(resumed.is_none())?)?;
+        match &resumed {
+            Some(resumed) => fs::write(&archive, &resumed.initramfs)?,
+            None => fs::write(&archive, self.initramfs(true)?)?,
+        }
         let mut command = self.machine.command(&self.kernel.image, &archive, scratch.path())?;
         command.args(self.code_log.iter().flat_map(CodeLog::arguments));
-        command.args(resumed.iter().flat_map(|(_, saved)| saved.arguments(scratch.path())));
+        command.args(resumed.iter().flat_map(|resumed| resumed.saved.arguments(scratch.path())));
         let input = if self.job.input == Input::None { Stdio::null() } else { Stdio::piped() };
         command.stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped());
 
@@ -161,11 +174,11 @@ impl Run<'_> {
         heard.follower.clone_from(&self.follower);
         heard.hush = self.hush;
         let mut qemu = spawn(&mut command)?;
-        if let Some((agent, _)) = &resumed {
-            agent.hand_over(Saved::load(&mut qemu, scratch.path(), &self.patches)?, &handed(&self.job, &self.files))?;
+        if let Some(Resumed { agent, handed, .. }) = &resumed {
+            agent.hand_over(Saved::load(&mut qemu, scratch.path(), &self.patches)?, handed)?;
         }
         let mut watch = Watch::new(qemu.0.id(), Machine::monitor(scratch.path()));
-        let saved = resumed.as_ref().map(|(_, saved)| saved);
+        let saved = resumed.as_ref().map(|resumed| &resumed.saved);
         let ended = self.listen(&mut qemu, &mut heard, &mut watch, saved);
         // One that stands still has said where.
         let places = match &ended {
@@ -186,17 +199,19 @@ impl Run<'_> {
         }
     }
 
-    /// The saved host that the run resumes, and its agent. `None`: the run boots a host.
-    fn saved(&self) -> Result<Option<(Agent, Saved)>> {
+    /// The saved host that the run resumes. `None`: the run boots a host.
+    fn resumed(&self) -> Result<Option<Resumed>> {
         let plain = self.machine.clock == Clock::Instructions && !self.machine.waits && self.job.settle == SETTLE;
         let agent = if plain && self.machine.cpus == 1 { Agent::read(&self.agent)? } else { None };
-        let agent = agent.filter(|agent| agent.has_room_for(&handed(&self.job, &self.files)));
+        let handed = handed(&self.job, &self.files);
+        let agent = agent.filter(|agent| agent.has_room_for(&handed));
         let Some(agent) = agent else {
             ensure!(!self.saving.required, "this host cannot be saved: it has to have one CPU");
             return Ok(None);
         };
-        match Saved::obtain(self, &agent, &self.initramfs(false)?) {
-            Ok(saved) => Ok(Some((agent, saved))),
+        let initramfs = self.initramfs(false)?;
+        match Saved::obtain(self, &agent, &initramfs) {
+            Ok(saved) => Ok(Some(Resumed { agent, saved, initramfs, handed })),
             Err(error) if error.is::<Interrupted>() || self.saving.required => Err(error),
             // A host that cannot be saved can still be booted; a host that does not boot is named then.
             Err(error) => {
@@ -263,10 +278,11 @@ impl Run<'_> {
         let mut last_word = Instant::now();
         let mut worked = watch.work();
         loop {
-            match receiver.recv_timeout(ATTENTION) {
+            let come = receiver.recv_timeout(ATTENTION);
+            let work = watch.work();
+            match come {
                 Ok(bytes) => {
                     last_word = Instant::now();
-                    let work = watch.work();
                     heard.silent_work = heard.silent_work.max(work.saturating_sub(worked));
                     worked = work;
                     decoder.feed(&bytes).into_iter().try_for_each(|event| heard.take(event))?;
@@ -294,12 +310,12 @@ impl Run<'_> {
                 return Ok(Some(Stopped::TooLong));
             }
             if heard.stage == Stage::Booting {
-                heard.boot = Boot { lasted: started.elapsed(), work: watch.work() };
+                heard.boot = Boot { lasted: started.elapsed(), work };
             }
             let limit = heard.brief.then(|| heard.boot.brief_work()).into_iter().chain(self.silent_work).min();
-            let work = watch.work().saturating_sub(worked);
-            if limit.is_some_and(|limit| work > limit) {
-                return Ok(Some(Stopped::Busy(work)));
+            let silent_work = work.saturating_sub(worked);
+            if limit.is_some_and(|limit| silent_work > limit) {
+                return Ok(Some(Stopped::Busy(silent_work)));
             }
             let patience = if heard.brief { heard.boot.brief().min(self.silence) } else { self.silence };
             if last_word.elapsed() > patience {

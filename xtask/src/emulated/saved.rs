@@ -56,16 +56,11 @@ pub(crate) struct Patch {
 
 /// Options of a machine that starts stopped and can be changed before it runs.
 fn staged(folder: &Path) -> [String; 3] {
-    ["-S".into(), "-gdb".into(), format!("unix:{},server=on,wait=off", comma(&socket(folder)))]
+    ["-S".into(), "-gdb".into(), format!("unix:{},server=on,wait=off", qemu::comma(&socket(folder)))]
 }
 
 fn socket(folder: &Path) -> PathBuf {
     folder.join("gdb")
-}
-
-/// A comma would end the path.
-fn comma(path: &Path) -> String {
-    path.display().to_string().replace(',', ",,")
 }
 
 /// A path as a word of the shell.

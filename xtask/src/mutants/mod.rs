@@ -48,6 +48,7 @@ pub(crate) struct Campaign<'a> {
 pub(crate) fn mutate(campaign: &Campaign) -> Result<i32> {
     let Campaign { options, kernel, program, .. } = campaign;
     ensure!(options.machine.cpus == 1, "`mutate` cannot save a host with several CPUs: leave --host-cpus out");
+    ensure!(!options.fresh, "`mutate` resumes one saved host for all mutants: leave --fresh out");
     let list = known::read(&artifacts::workspace().join("tests/kernel/survivors.txt"))?;
     // The first run is of the kernel as it is: which of its instructions run, and what the checks say.
     let outcome = resume(campaign, Vec::new(), None, true)?.map_err(anyhow::Error::from)?;
